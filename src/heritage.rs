@@ -1,0 +1,33 @@
+//! Everything that crosses the fork, in one struct: what a worker has besides what it opens itself.
+//! Process: made by the supervisor, consumed by one worker.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::log::Logs;
+use crate::stats::{Board, Boards};
+use crate::sys::control::WorkerEnd;
+use crate::sys::socket::Listener;
+
+/// The heritage of one worker.
+pub struct Heritage {
+    /// The configuration of its generation.
+    pub config: Arc<Config>,
+    /// The number of that generation, counted from 1.
+    pub generation: u64,
+    /// Which worker of its generation it is, counted from 0.
+    pub slot: usize,
+    /// The listening sockets, shared with every worker and the supervisor.
+    pub listeners: Arc<Vec<Listener>>,
+    /// The document root, opened by the supervisor.
+    pub root: Arc<OwnedFd>,
+    /// The board that this worker writes; its memory is writable in this process only.
+    pub board: &'static Board,
+    /// All boards, to be read.
+    pub boards: Boards,
+    /// Open logs.
+    pub logs: Logs,
+    /// The supervisor's orders come here; `ready` is said here.
+    pub control: WorkerEnd,
+}

@@ -1,0 +1,7 @@
+//! fileserv: an HTTP file server for Linux. The layout shows the processes and the pipeline; see ARCHITECTURE.md.
+
+pub mod config;
+pub mod content;
+pub mod message;
+pub mod stats;
+pub mod sys;

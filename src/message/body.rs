@@ -1,0 +1,124 @@
+//! Bodies: all that `send_response` knows how to send, and the two traits for bodies made or taken piece by piece.
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
+use super::{Refusal, Response};
+
+/// One piece of work: about what a source appends, or a sink is handed, in one call.
+pub const PIECE_BYTES: usize = 64 * 1024;
+
+/// The content of a response.
+#[derive(Default)]
+pub enum Body {
+    /// No content.
+    #[default]
+    Empty,
+    /// Content made for this response.
+    Bytes(Vec<u8>),
+    /// A part of a representation that a cache holds ready.
+    Prepared {
+        /// The whole representation.
+        prepared: Arc<Prepared>,
+        /// First byte to send.
+        offset: usize,
+        /// How many bytes to send.
+        length: usize,
+    },
+    /// A part of a regular file, sent by the kernel.
+    File {
+        /// The open file; its own position is not used.
+        file: Arc<File>,
+        /// First byte to send.
+        offset: u64,
+        /// How many bytes to send.
+        length: u64,
+    },
+    /// Content made a piece at a time by a helper thread.
+    Source {
+        /// Who makes it.
+        source: Box<dyn BodySource>,
+        /// How many bytes it will make, where that is known before.
+        length: Option<u64>,
+    },
+}
+
+impl Body {
+    /// How many bytes of content there are; `None` if that shows only while they are made.
+    #[must_use]
+    pub fn length(&self) -> Option<u64> {
+        match self {
+            Self::Empty => Some(0),
+            Self::Bytes(bytes) => Some(bytes.len() as u64),
+            Self::Prepared { length, .. } => Some(*length as u64),
+            Self::File { length, .. } => Some(*length),
+            Self::Source { length, .. } => *length,
+        }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self {
+            Self::Empty => "Empty",
+            Self::Bytes(_) => "Bytes",
+            Self::Prepared { .. } => "Prepared",
+            Self::File { .. } => "File",
+            Self::Source { .. } => "Source",
+        };
+        write!(f, "Body::{name}({:?})", self.length())
+    }
+}
+
+/// A representation held ready to be sent: its content, and its field lines as `format` would write them.
+#[derive(Debug)]
+pub struct Prepared {
+    /// `Content-Type: …\r\nETag: …\r\n` and so on, each line with its CRLF: everything that stays true as long as
+    /// the representation is the same, for a 200 and for a 304 alike.
+    pub field_lines: Box<[u8]>,
+    /// The content.
+    pub content: Box<[u8]>,
+}
+
+/// Content made a bounded piece at a time, on a helper thread, never on the event loop.
+pub trait BodySource: Send {
+    /// Appends the next piece (about [`PIECE_BYTES`], nothing at all if it only worked) to `out`.
+    ///
+    /// # Errors
+    /// An error ends the connection: the head has been sent, so there is no other way to tell the client.
+    fn fill(&mut self, out: &mut Vec<u8>) -> io::Result<Progress>;
+}
+
+/// Has a source more to give?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Call again.
+    More,
+    /// That was the last piece.
+    End,
+}
+
+/// Takes the content of a request. Dropped without `finish`, it leaves nothing behind.
+pub trait BodySink: Send {
+    /// Takes the next bytes (at most a receive buffer full), on the event loop.
+    ///
+    /// # Errors
+    /// A refusal ends the transfer and is answered at once.
+    fn take(&mut self, chunk: &[u8]) -> Result<(), Refusal>;
+
+    /// The content is complete: answer, or say what has to be done for the answer.
+    fn finish(self: Box<Self>) -> Finish;
+}
+
+/// Work for a helper thread that ends in an answer.
+pub type Job = Box<dyn FnOnce() -> Result<Response, Refusal> + Send>;
+
+/// What a sink says when its content is complete.
+pub enum Finish {
+    /// The answer is known.
+    Reply(Result<Response, Refusal>),
+    /// The answer needs work that may block.
+    Job(Job),
+}

@@ -1,0 +1,174 @@
+//! Field names and the field lines of a request (RFC 9110 section 5).
+
+use arrayvec::ArrayVec;
+
+/// The most field lines that a request may have; the configured limit is never higher.
+pub const FIELD_LIMIT: usize = 100;
+
+macro_rules! field_names {
+    ($($variant:ident = $text:literal,)*) => {
+        /// The fields that fileserv reads or writes by name.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[repr(u8)]
+        pub enum FieldName {
+            $(#[doc = concat!("`", $text, "`")] $variant,)*
+            /// Any other field of a request.
+            Other,
+        }
+
+        impl FieldName {
+            /// The name as fileserv writes it.
+            #[must_use]
+            pub const fn text(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* Self::Other => "" }
+            }
+
+            const ALL: &'static [Self] = &[$(Self::$variant,)*];
+        }
+    };
+}
+
+field_names! {
+    Accept = "Accept",
+    AcceptEncoding = "Accept-Encoding",
+    AcceptRanges = "Accept-Ranges",
+    Allow = "Allow",
+    Authorization = "Authorization",
+    CacheControl = "Cache-Control",
+    Connection = "Connection",
+    ContentDigest = "Content-Digest",
+    ContentDisposition = "Content-Disposition",
+    ContentEncoding = "Content-Encoding",
+    ContentLength = "Content-Length",
+    ContentRange = "Content-Range",
+    ContentSecurityPolicy = "Content-Security-Policy",
+    ContentType = "Content-Type",
+    Date = "Date",
+    ETag = "ETag",
+    Expect = "Expect",
+    Forwarded = "Forwarded",
+    Host = "Host",
+    IfMatch = "If-Match",
+    IfModifiedSince = "If-Modified-Since",
+    IfNoneMatch = "If-None-Match",
+    IfRange = "If-Range",
+    IfUnmodifiedSince = "If-Unmodified-Since",
+    LastModified = "Last-Modified",
+    Location = "Location",
+    Origin = "Origin",
+    Range = "Range",
+    Referer = "Referer",
+    ReprDigest = "Repr-Digest",
+    RetryAfter = "Retry-After",
+    SecFetchSite = "Sec-Fetch-Site",
+    Server = "Server",
+    Trailer = "Trailer",
+    TransferEncoding = "Transfer-Encoding",
+    Upgrade = "Upgrade",
+    UserAgent = "User-Agent",
+    Vary = "Vary",
+    WantContentDigest = "Want-Content-Digest",
+    WantReprDigest = "Want-Repr-Digest",
+    WwwAuthenticate = "WWW-Authenticate",
+    XContentTypeOptions = "X-Content-Type-Options",
+    XForwardedFor = "X-Forwarded-For",
+}
+
+impl FieldName {
+    /// The name that these bytes spell; names are case-insensitive.
+    #[must_use]
+    pub fn from_bytes(name: &[u8]) -> Self {
+        // Names differ in length and first letter more often than not, so this is a handful of byte compares.
+        let is_it = |candidate: &&Self| {
+            let text = candidate.text().as_bytes();
+            text.len() == name.len() && text.eq_ignore_ascii_case(name)
+        };
+        Self::ALL.iter().find(is_it).copied().unwrap_or(Self::Other)
+    }
+
+    const fn bit(self) -> u64 {
+        1 << (self as u8)
+    }
+}
+
+const _: () = assert!(FieldName::ALL.len() < 64, "the presence mask has 64 bits");
+
+/// One field line of a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Field<'b> {
+    /// The name, where it is one we know.
+    pub name: FieldName,
+    /// The name as it was sent.
+    pub raw_name: &'b str,
+    /// The value without the white space around it.
+    pub value: &'b [u8],
+}
+
+/// The field lines of a request, in the order in which they came. They live on the caller's stack.
+#[derive(Debug, Default)]
+pub struct Fields<'b> {
+    lines: ArrayVec<Field<'b>, FIELD_LIMIT>,
+    present: u64,
+}
+
+impl<'b> Fields<'b> {
+    /// Adds a line; false if there is no room.
+    pub fn push(&mut self, raw_name: &'b str, value: &'b [u8]) -> bool {
+        let name = FieldName::from_bytes(raw_name.as_bytes());
+        self.present |= name.bit();
+        self.lines.try_push(Field { name, raw_name, value }).is_ok()
+    }
+
+    /// Is there a line of this name? One bit test: most fields are absent from most requests.
+    #[must_use]
+    pub fn contains(&self, name: FieldName) -> bool {
+        self.present & name.bit() != 0
+    }
+
+    /// Values of every line of this name.
+    pub fn all(&self, name: FieldName) -> impl Iterator<Item = &'b [u8]> + '_ {
+        let lines = if self.contains(name) { self.lines.as_slice() } else { &[] };
+        lines.iter().filter(move |line| line.name == name).map(|line| line.value)
+    }
+
+    /// Value of the first line of this name.
+    #[must_use]
+    pub fn first(&self, name: FieldName) -> Option<&'b [u8]> {
+        self.all(name).next()
+    }
+
+    /// The elements of a comma-separated list field over all its lines, trimmed, empty ones left out
+    /// (RFC 9110 section 5.6.1). Not for fields whose elements may hold a quoted comma.
+    pub fn elements(&self, name: FieldName) -> impl Iterator<Item = &'b [u8]> + '_ {
+        self.all(name)
+            .flat_map(|value| value.split(|&byte| byte == b','))
+            .map(<[u8]>::trim_ascii)
+            .filter(|element| !element.is_empty())
+    }
+
+    /// Every line.
+    pub fn iter(&self) -> impl Iterator<Item = &Field<'b>> {
+        self.lines.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_in_any_case() {
+        assert_eq!(FieldName::from_bytes(b"if-NONE-match"), FieldName::IfNoneMatch);
+        assert_eq!(FieldName::from_bytes(b"x-unheard-of"), FieldName::Other);
+    }
+
+    #[test]
+    fn a_list_goes_over_several_lines() {
+        let mut fields = Fields::default();
+        assert!(fields.push("Connection", b"close, ,te"));
+        assert!(fields.push("connection", b"upgrade"));
+        let elements: Vec<&[u8]> = fields.elements(FieldName::Connection).collect();
+        assert_eq!(elements, [b"close".as_slice(), b"te", b"upgrade"]);
+        assert!(!fields.contains(FieldName::Host));
+    }
+}

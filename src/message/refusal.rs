@@ -1,0 +1,55 @@
+//! The error of the whole line: a status, the reason in words, and what the answer must add.
+
+use std::borrow::Cow;
+
+use super::{FieldName, Method, MethodSet, Status, Value};
+
+/// Why a request is not served. `content::error` makes the answer of it, through the same `format` as every other.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Refusal {
+    /// What is sent.
+    pub status: Status,
+    /// What was wrong and what would be right, for the client to read.
+    pub detail: Cow<'static, str>,
+    /// A field the status calls for: `Allow`, `Retry-After`, `Content-Range`, `WWW-Authenticate`.
+    pub field: Option<(FieldName, Value)>,
+    /// Can it no longer be told where the next request starts? Then the connection ends with this answer.
+    pub ends_connection: bool,
+}
+
+impl Refusal {
+    /// A refusal after which the connection may go on.
+    #[must_use]
+    pub fn new(status: Status, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, detail: detail.into(), field: None, ends_connection: false }
+    }
+
+    /// A refusal of bytes whose framing can't be trusted (RFC 9112 section 9.6): the answer closes.
+    #[must_use]
+    pub fn closing(status: Status, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { ends_connection: true, ..Self::new(status, detail) }
+    }
+
+    /// The same with one more field in the answer.
+    #[must_use]
+    pub fn with_field(mut self, name: FieldName, value: Value) -> Self {
+        self.field = Some((name, value));
+        self
+    }
+
+    /// 404 in the words that are the same for every reason, so that nothing is told of what exists.
+    #[must_use]
+    pub fn not_found() -> Self {
+        Self::new(Status::NOT_FOUND, "There is nothing at this address.")
+    }
+
+    /// 405 with the `Allow` field that RFC 9110 section 15.5.6 demands.
+    #[must_use]
+    pub fn method_not_allowed(method: Method, allow: MethodSet) -> Self {
+        Self::new(
+            Status::METHOD_NOT_ALLOWED,
+            format!("{} is not possible here; {} would be.", method.name(), allow.allow_value()),
+        )
+        .with_field(FieldName::Allow, Value::Text(allow.allow_value().into()))
+    }
+}

@@ -1,0 +1,144 @@
+//! The answer that a content provider gives, before it is formatted.
+
+use std::borrow::Cow;
+
+use arrayvec::ArrayVec;
+
+use super::{Body, BodySink, ETag, FieldName, HttpDate, Job, Refusal, Status};
+
+/// How many fields a provider may add to what `format` writes by itself.
+const RESPONSE_FIELD_LIMIT: usize = 8;
+
+/// A field value that is cheap to make and to move.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// Text known when fileserv was compiled, or made for this response.
+    Text(Cow<'static, str>),
+    /// A decimal number.
+    Number(u64),
+    /// An HTTP date.
+    Date(HttpDate),
+    /// An entity tag.
+    Tag(ETag),
+}
+
+impl From<&'static str> for Value {
+    fn from(text: &'static str) -> Self {
+        Self::Text(Cow::Borrowed(text))
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(Cow::Owned(text))
+    }
+}
+
+/// The field lines of a response that its provider chose.
+#[derive(Debug, Clone, Default)]
+pub struct ResponseFields(ArrayVec<(FieldName, Value), RESPONSE_FIELD_LIMIT>);
+
+impl ResponseFields {
+    /// Adds a line. One too many is a mistake in fileserv: it is left out, and a debug build stops.
+    pub fn push(&mut self, name: FieldName, value: impl Into<Value>) {
+        let fits = self.0.try_push((name, value.into())).is_ok();
+        debug_assert!(fits, "a response has more fields than RESPONSE_FIELD_LIMIT");
+    }
+
+    /// The lines in the order in which they were added.
+    pub fn iter(&self) -> impl Iterator<Item = &(FieldName, Value)> {
+        self.0.iter()
+    }
+
+    /// The first line of this name.
+    #[must_use]
+    pub fn find(&self, name: FieldName) -> Option<&Value> {
+        self.0.iter().find(|(n, _)| *n == name).map(|(_, value)| value)
+    }
+
+    /// Takes away every line that `keep` refuses.
+    pub fn retain(&mut self, mut keep: impl FnMut(FieldName) -> bool) {
+        self.0.retain(|(name, _)| keep(*name));
+    }
+}
+
+/// What tells one state of a representation from another (RFC 9110 section 8.8).
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Validators {
+    /// The entity tag.
+    pub etag: Option<ETag>,
+    /// The time of the last change.
+    pub last_modified: Option<HttpDate>,
+}
+
+/// An answer: what a provider makes and `format` turns into bytes.
+#[derive(Debug)]
+pub struct Response {
+    /// The status.
+    pub status: Status,
+    /// Fields besides those that `format` writes (Date, Server, Connection, framing, validators).
+    pub fields: ResponseFields,
+    /// Validators of the selected representation. They decide conditional requests and are sent with 200, 206 and 304.
+    pub validators: Validators,
+    /// May a part of it be asked for? Then `Accept-Ranges: bytes` is sent and `Range` is looked at.
+    pub accepts_ranges: bool,
+    /// The content.
+    pub body: Body,
+}
+
+impl Response {
+    /// A response without fields or content.
+    #[must_use]
+    pub fn new(status: Status) -> Self {
+        Self {
+            status,
+            fields: ResponseFields::default(),
+            validators: Validators::default(),
+            accepts_ranges: false,
+            body: Body::Empty,
+        }
+    }
+
+    /// A response with content of this type.
+    #[must_use]
+    pub fn with_body(status: Status, content_type: impl Into<Value>, body: Body) -> Self {
+        let mut response = Self::new(status);
+        response.fields.push(FieldName::ContentType, content_type);
+        response.body = body;
+        response
+    }
+
+    /// The same with one more field.
+    #[must_use]
+    pub fn with_field(mut self, name: FieldName, value: impl Into<Value>) -> Self {
+        self.fields.push(name, value);
+        self
+    }
+}
+
+/// A sink for the content of a request, and how much of it is taken.
+pub struct Receive {
+    /// Who takes it.
+    pub sink: Box<dyn BodySink>,
+    /// More than this is answered 413.
+    pub limit_bytes: u64,
+}
+
+/// What a provider does with a request.
+pub enum Handled {
+    /// Answers.
+    Reply(Response),
+    /// Needs the content first.
+    Receive(Receive),
+    /// Needs work first that may block.
+    Await(Job),
+}
+
+impl From<Response> for Handled {
+    fn from(response: Response) -> Self {
+        Self::Reply(response)
+    }
+}
+
+/// What every provider's function returns.
+pub type Provided = Result<Handled, Refusal>;

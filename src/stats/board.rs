@@ -1,0 +1,121 @@
+//! The layout of a board: plain counters, no pointers, any bytes are a valid board.
+//! Process: both. Trusts: nothing that it reads. Blocks: never.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+macro_rules! board {
+    ($($(#[$doc:meta])* $field:ident,)*) => {
+        /// The counters of one worker slot. They live in shared memory, outlive the worker, and its successor goes on with them.
+        #[derive(Debug, Default)]
+        #[repr(C)]
+        pub struct Board {
+            $($(#[$doc])* pub $field: AtomicU64,)*
+        }
+    };
+}
+
+board! {
+    /// Process id of the worker that writes here; 0 when nobody does.
+    pid,
+    /// Generation of its configuration.
+    generation,
+    /// A `WorkerState` as a number.
+    state,
+    /// When this worker said that it was ready, in seconds since the epoch.
+    ready_since,
+    /// Advances at least once a second while the loop turns, in milliseconds since the epoch.
+    heartbeat,
+    /// Connections accepted.
+    accepted,
+    /// Connections open now.
+    connections,
+    /// Requests answered.
+    requests,
+    /// Bytes received.
+    received_bytes,
+    /// Bytes sent.
+    sent_bytes,
+    /// Answers 1xx.
+    status_1xx,
+    /// Answers 2xx.
+    status_2xx,
+    /// Answers 3xx.
+    status_3xx,
+    /// Answers 4xx.
+    status_4xx,
+    /// Answers 5xx.
+    status_5xx,
+    /// Uploads that were committed.
+    uploads,
+    /// Small files answered from the cache.
+    cache_hits,
+    /// Small files read from the file system.
+    cache_misses,
+    /// Connections ended by a timeout.
+    timeouts,
+    /// Connections ended by an error of the socket or a client that went away in the middle.
+    aborts,
+    /// Resident memory of the worker in bytes, read once a second.
+    resident_bytes,
+    /// Access log lines that could not be written.
+    log_drops,
+    /// How often a worker of this slot died unasked.
+    deaths,
+}
+
+impl Board {
+    /// Adds to a counter of the caller's own board.
+    pub fn add(counter: &AtomicU64, amount: u64) {
+        // The only writer is the worker itself, so a plain load and store would do; fetch_add keeps the counters right
+        // for the moment in which a successor starts while the last writes of a killed one become visible.
+        counter.fetch_add(amount, Relaxed);
+    }
+}
+
+/// What a worker is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u64)]
+pub enum WorkerState {
+    /// Nobody writes this board.
+    Free = 0,
+    /// Forked, not yet ready.
+    Starting = 1,
+    /// Accepting connections.
+    Serving = 2,
+    /// Finishing what it has.
+    Draining = 3,
+}
+
+impl WorkerState {
+    /// The state of this number; a number that makes no sense is `Free`, for a board is never trusted.
+    #[must_use]
+    pub fn from_number(number: u64) -> Self {
+        match number {
+            1 => Self::Starting,
+            2 => Self::Serving,
+            3 => Self::Draining,
+            _ => Self::Free,
+        }
+    }
+
+    /// One word for a person.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Free => "free",
+            Self::Starting => "starting",
+            Self::Serving => "serving",
+            Self::Draining => "draining",
+        }
+    }
+}
+
+/// The boards of all slots, as one process sees them.
+pub struct Boards {
+    /// When the supervisor started, in seconds since the epoch.
+    pub started: u64,
+    /// What the seal of this worker enforces, in one line of words.
+    pub seal: String,
+    /// Every slot's board; a slot that was never used is all zeros.
+    pub slots: Vec<&'static Board>,
+}

@@ -1,0 +1,145 @@
+//! Files beneath a root: open first, then ask the descriptor.
+//! Process: any. Privileges: the caller's; landlock bounds a sealed worker. Blocks: as the disk does.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
+
+/// What the kernel says of an open file or a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// Device of the file system.
+    pub device: u64,
+    /// Inode number.
+    pub inode: u64,
+    /// Kind of file.
+    pub kind: FileKind,
+    /// Permission bits.
+    pub mode: u32,
+    /// Size in bytes.
+    pub size: u64,
+    /// Last change of the content, in nanoseconds since the epoch.
+    pub modified: i128,
+    /// Last change of content or inode, in nanoseconds since the epoch.
+    pub changed: i128,
+    /// Number of names.
+    pub links: u64,
+    /// Owner.
+    pub uid: u32,
+}
+
+/// Kind of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// A regular file.
+    Regular,
+    /// A folder.
+    Directory,
+    /// A symbolic link (only from `identity_of_entry`).
+    Symlink,
+    /// Device, FIFO or socket: never served.
+    Special,
+}
+
+impl Identity {
+    fn of(stat: &FileStat) -> Self {
+        const NANOSECONDS: i128 = 1_000_000_000;
+        let format = SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits());
+        let kind = if format == SFlag::S_IFREG {
+            FileKind::Regular
+        } else if format == SFlag::S_IFDIR {
+            FileKind::Directory
+        } else if format == SFlag::S_IFLNK {
+            FileKind::Symlink
+        } else {
+            FileKind::Special
+        };
+        Self {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+            kind,
+            mode: stat.st_mode & 0o7777,
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+            modified: i128::from(stat.st_mtime) * NANOSECONDS + i128::from(stat.st_mtime_nsec),
+            changed: i128::from(stat.st_ctime) * NANOSECONDS + i128::from(stat.st_ctime_nsec),
+            links: stat.st_nlink,
+            uid: stat.st_uid,
+        }
+    }
+
+    /// Last change of the content in whole seconds since the epoch; before it counts as the epoch.
+    #[must_use]
+    pub fn modified_seconds(&self) -> u64 {
+        u64::try_from(self.modified / 1_000_000_000).unwrap_or(0)
+    }
+}
+
+/// Opens a document root as a place to start from: it can be neither read nor written through this descriptor.
+///
+/// # Errors
+/// As open(2); ENOTDIR if it is no folder.
+pub fn open_root(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    Ok(nix::fcntl::open(path, flags, Mode::empty())?)
+}
+
+/// A path relative to a root as the kernel wants it: without the leading `/`, and `.` for the root itself.
+fn relative(path: &[u8]) -> &Path {
+    let path = path.strip_prefix(b"/").unwrap_or(path);
+    Path::new(OsStr::from_bytes(if path.is_empty() { b"." } else { path }))
+}
+
+/// How names beneath a root are resolved: symlinks may be followed as long as they stay beneath it (openat2(2)).
+fn beneath(flags: OFlag) -> OpenHow {
+    OpenHow::new()
+        .flags(flags | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS)
+}
+
+/// Opens a file or folder beneath `root` for reading. A FIFO does not block: ask the descriptor what it is.
+///
+/// # Errors
+/// As openat2(2): ENOENT, ENOTDIR, EACCES; EXDEV or ELOOP when the path leads out of the root.
+pub fn open_beneath(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<File> {
+    // EAGAIN: a name on the way was renamed while `..` of a symlink was checked; openat2(2) says to try again.
+    const TRIES: usize = 4;
+    let how = beneath(OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY);
+    let mut tries = 0;
+    loop {
+        match openat2(root, relative(path), how) {
+            Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) if tries < TRIES => tries += 1,
+            outcome => return Ok(File::from(outcome?)),
+        }
+    }
+}
+
+/// Asks a descriptor what it is.
+///
+/// # Errors
+/// As fstat(2).
+pub fn identity(file: impl AsFd) -> io::Result<Identity> {
+    Ok(Identity::of(&fstat(file)?))
+}
+
+/// Asks what a path beneath `root` is now, following symlinks. It opens nothing, so it may only be used to *compare*
+/// with the identity of a file that was opened by `open_beneath`.
+///
+/// # Errors
+/// As fstatat(2).
+pub fn identity_at(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<Identity> {
+    Ok(Identity::of(&fstatat(root, relative(path), AtFlags::empty())?))
+}
+
+/// Asks what an entry of an open folder is, not following a symlink.
+///
+/// # Errors
+/// As fstatat(2).
+pub fn identity_of_entry(folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<Identity> {
+    Ok(Identity::of(&fstatat(folder, OsStr::from_bytes(name), AtFlags::AT_SYMLINK_NOFOLLOW)?))
+}
