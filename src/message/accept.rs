@@ -78,7 +78,8 @@ impl<'b> MediaRange<'b> {
     fn parse(text: &'b str) -> Option<Self> {
         let (range, parameters) = text.split_once(';').unwrap_or((text, ""));
         let (kind, subtype) = range.trim().split_once('/')?;
-        let is_token = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/');
+        let is_token =
+            |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/');
         if !is_token(kind) || !is_token(subtype) || (kind == "*" && subtype != "*") {
             return None;
         }
@@ -106,7 +107,8 @@ impl<'b> MediaRange<'b> {
             return None;
         };
         let is_weight = |parameter: &&str| parameter.get(..2).is_some_and(|name| name.eq_ignore_ascii_case("q="));
-        let mut asked = split_unquoted(self.parameters, ';').filter(|parameter| !parameter.is_empty() && !is_weight(parameter));
+        let mut asked =
+            split_unquoted(self.parameters, ';').filter(|parameter| !parameter.is_empty() && !is_weight(parameter));
         let has = |wanted: &str| split_unquoted(offered, ';').any(|parameter| parameter.eq_ignore_ascii_case(wanted));
         asked.try_fold(names, |precision, parameter| has(parameter).then_some(precision + 1))
     }
