@@ -1,6 +1,7 @@
 //! The words of RFC 9110 and 9112 as types: what every box of the pipeline hands to the next one.
 //! Process: any. No descriptors, no clock, no system calls. Imports nothing of fileserv.
 
+mod accept;
 mod body;
 mod date;
 mod etag;
@@ -13,6 +14,7 @@ mod request;
 mod response;
 mod status;
 
+pub use accept::Accept;
 pub use body::{Body, BodySink, BodySource, Finish, Job, PIECE_BYTES, Prepared, Progress};
 pub use date::{HttpDate, IMF_FIXDATE_BYTES};
 pub use etag::ETag;
