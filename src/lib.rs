@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod content;
+pub mod log;
 pub mod message;
 pub mod stats;
 pub mod sys;

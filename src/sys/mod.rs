@@ -2,4 +2,5 @@
 //! Process: any. Each file says which privileges its calls need.
 
 pub mod file;
+pub mod output;
 pub mod random;
