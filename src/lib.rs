@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod config;
 pub mod content;
+pub mod log;
 pub mod message;
 pub mod stats;
 pub mod sys;

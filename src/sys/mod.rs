@@ -5,5 +5,6 @@ pub mod directory;
 pub mod epoll;
 pub mod failure;
 pub mod file;
+pub mod output;
 pub mod random;
 pub mod socket;
