@@ -1,9 +1,27 @@
 //! The configuration: what an operator may choose, with its units, limits and reasons.
 //! Process: both. The supervisor loads and checks it; a worker only reads the finished value.
 
-use std::net::SocketAddr;
+mod access;
+mod check;
+mod defaults;
+mod error;
+mod listen;
+mod raw;
+mod scalar;
+mod source;
+mod units;
+mod values;
+
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub use access::{AccessRule, AccessRules, Verb, Verbs};
+pub use check::bounds;
+pub use error::ConfigError;
+pub use listen::ListenAddress;
+pub use raw::keys;
+pub use source::{Options, Override, Source, load};
+pub use values::{account_name, worker_count};
 
 /// A configuration that has been read and checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,15 +56,6 @@ pub struct Config {
     pub log: Log,
 }
 
-/// An address to listen on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ListenAddress {
-    /// `ADDRESS:PORT`; an IPv6 address never takes IPv4 connections (IPV6_V6ONLY).
-    Tcp(SocketAddr),
-    /// `unix:PATH`.
-    Unix(PathBuf),
-}
-
 /// Whether a worker may serve without its seal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sandbox {
@@ -56,6 +65,15 @@ pub enum Sandbox {
     BestEffort,
     /// No seal at all: only for trying what the seal prevents.
     Off,
+}
+
+impl Config {
+    /// The keys whose new value can't be had by a reload: the right to change user is gone once the server runs.
+    #[must_use]
+    pub fn restart_only_changes(&self, new: &Self) -> Vec<&'static str> {
+        let changes = [("user", self.user != new.user), ("group", self.group != new.group)];
+        changes.into_iter().filter_map(|(key, changed)| changed.then_some(key)).collect()
+    }
 }
 
 /// A path and the provider that answers it.
@@ -76,95 +94,6 @@ pub enum Provider {
     Sha256,
     /// Counters of all workers.
     Stats,
-}
-
-/// Something a client may do with a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verb {
-    /// See the names in a folder.
-    List,
-    /// Read a file.
-    Read,
-    /// Make a new file.
-    Create,
-    /// Replace a file that exists.
-    Replace,
-    /// Remove a file.
-    Delete,
-}
-
-/// A set of verbs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Verbs(u8);
-
-impl Verbs {
-    /// No verb.
-    pub const NONE: Self = Self(0);
-
-    /// This set and `verb`.
-    #[must_use]
-    pub const fn with(self, verb: Verb) -> Self {
-        Self(self.0 | 1 << (verb as u8))
-    }
-
-    /// Is `verb` one of them?
-    #[must_use]
-    pub const fn contains(self, verb: Verb) -> bool {
-        self.0 & (1 << (verb as u8)) != 0
-    }
-
-    /// Is it possible to change anything with these?
-    #[must_use]
-    pub const fn can_write(self) -> bool {
-        self.contains(Verb::Create) || self.contains(Verb::Replace) || self.contains(Verb::Delete)
-    }
-}
-
-/// A path and what is allowed at it and below it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AccessRule {
-    /// Begins and ends with `/`.
-    pub path: String,
-    /// What is allowed.
-    pub allow: Verbs,
-}
-
-/// All access rules.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct AccessRules {
-    /// Longest path first, so that the first match decides.
-    rules: Vec<AccessRule>,
-}
-
-impl AccessRules {
-    /// Orders the rules so that the longest matching path decides.
-    #[must_use]
-    pub fn new(mut rules: Vec<AccessRule>) -> Self {
-        rules.sort_by_key(|rule| std::cmp::Reverse(rule.path.len()));
-        Self { rules }
-    }
-
-    /// What is allowed at this decoded path (it begins with `/`; a folder's own path may lack the last slash).
-    #[must_use]
-    pub fn verbs(&self, path: &[u8]) -> Verbs {
-        let covers = |rule: &&AccessRule| {
-            let prefix = rule.path.as_bytes();
-            path.starts_with(prefix) || prefix.strip_suffix(b"/") == Some(path)
-        };
-        self.rules.iter().find(covers).map_or(Verbs::NONE, |rule| rule.allow)
-    }
-
-    /// May anyone change anything anywhere? Decides whether workers get any right to write.
-    #[must_use]
-    pub fn can_write(&self) -> bool {
-        self.rules.iter().any(|rule| rule.allow.can_write())
-    }
-
-    /// The rules, longest path first.
-    #[must_use]
-    pub fn rules(&self) -> &[AccessRule] {
-        &self.rules
-    }
 }
 
 /// How uploads are stored.
@@ -250,4 +179,17 @@ pub enum LogTarget {
     File(PathBuf),
     /// The local syslog daemon.
     Syslog,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_change_of_account_wants_a_restart() {
+        let old = Config::default();
+        let new = Config { workers: 7, group: Some("www".into()), listen: Vec::new(), ..Config::default() };
+        assert_eq!(old.restart_only_changes(&new), ["group"]);
+        assert!(old.restart_only_changes(&old.clone()).is_empty());
+    }
 }

@@ -1,0 +1,244 @@
+//! The command line: what to do, and where the configuration comes from.
+//! Process: supervisor, before it does anything. Trusts: the operator. Fails with: a usage message, exit code 2.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use crate::config::{self, ConfigError, ListenAddress, LogTarget, Options, Override, Source};
+
+/// All went well: the server was stopped, the configuration is correct, the help was printed.
+pub const EXIT_OK: u8 = 0;
+/// The configuration is wrong, or the server could not start.
+pub const EXIT_FAILURE: u8 = 1;
+/// The command line is wrong.
+pub const EXIT_USAGE: u8 = 2;
+
+/// What the command line asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Invocation {
+    /// Serve.
+    Serve(Source),
+    /// Check the configuration and say what is wrong: `verdict` does it.
+    Test(Source),
+    /// Print this to standard output (help or version).
+    Print(String),
+}
+
+/// The command line is wrong: print this to standard error and end with `EXIT_USAGE`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct CliError(String);
+
+/// Reads the command line; the first argument is the name of the program.
+///
+/// # Errors
+/// What is wrong with it, in words for the user.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, CliError> {
+    parse_on(arguments, io::stdout().is_terminal())
+}
+
+/// The line that `-t` prints when there is nothing to complain about.
+///
+/// # Errors
+/// What is wrong with the configuration.
+pub fn verdict(source: &Source) -> Result<String, ConfigError> {
+    config::load(source)?;
+    Ok(format!("{}: configuration is correct", source.name()))
+}
+
+/// The help text: it fits one screen.
+#[must_use]
+pub fn help() -> String {
+    <Cli as clap::CommandFactory>::command().render_help().to_string()
+}
+
+/// The command line as clap reads it. Its texts are the help and must fit 80 columns.
+#[derive(Debug, Parser)]
+#[command(name = "fileserv", version, about = "Serve files over HTTP, from sealed worker processes")]
+#[command(override_usage = "fileserv [OPTIONS] [ROOT]\n       fileserv [OPTIONS] -c FILE [ROOT]")]
+#[command(after_help = "Exit codes: 0 ok, 1 configuration or start failed, 2 usage. Manual: fileserv(8)")]
+struct Cli {
+    /// Folder to serve [default: the current one; with -c: as FILE says]
+    root: Option<PathBuf>,
+
+    /// Run as configured in FILE, as a service does
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Set any key of the configuration, as limits.fields=50
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = Override::parse)]
+    overrides: Vec<Override>,
+
+    /// Check FILE, say where and what is wrong, and end
+    #[arg(short, long, requires = "config")]
+    test: bool,
+
+    /// Listen here (also unix:PATH) [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = listen_address)]
+    listen: Vec<ListenAddress>,
+
+    /// Number of workers, or auto: one a CPU
+    #[arg(long, value_name = "N", value_parser = config::worker_count)]
+    workers: Option<u16>,
+
+    /// Let everybody create and replace files (not with -c)
+    #[arg(long, conflicts_with = "config")]
+    upload: bool,
+
+    /// Become this user when started as root [default: fileserv]
+    #[arg(long, value_name = "NAME", value_parser = config::account_name)]
+    user: Option<String>,
+
+    /// Access log: off, stdout, stderr, syslog or FILE
+    #[arg(long, value_name = "TO")]
+    access_log: Option<PathBuf>,
+}
+
+fn parse_on(arguments: impl IntoIterator<Item = OsString>, on_terminal: bool) -> Result<Invocation, CliError> {
+    match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli.invocation(on_terminal).map_err(|error| CliError(format!("error: {error}\n"))),
+        Err(answer) if answer.use_stderr() => Err(CliError(answer.render().to_string())),
+        Err(answer) => Ok(Invocation::Print(answer.render().to_string())),
+    }
+}
+
+impl Cli {
+    fn invocation(self, on_terminal: bool) -> io::Result<Invocation> {
+        let root = self.root.map(absolute).transpose()?;
+        let access_log = self.access_log.map(log_target).transpose()?;
+        let options = Options { root, listen: self.listen, workers: self.workers, user: self.user, access_log };
+        let Some(file) = self.config else {
+            let root = options.root.map_or_else(std::env::current_dir, Ok)?;
+            let options = Options { root: Some(root), ..options };
+            return Ok(Invocation::Serve(Source::quick(self.upload, on_terminal, options, self.overrides)));
+        };
+        let source = Source::file(file.display().to_string(), absolute(file)?, options, self.overrides);
+        Ok(if self.test { Invocation::Test(source) } else { Invocation::Serve(source) })
+    }
+}
+
+/// Paths of a shell are meant from its folder; a reload, or a log opened again, must find the same file.
+fn absolute(path: PathBuf) -> io::Result<PathBuf> {
+    if path.as_os_str().is_empty() {
+        return Err(io::Error::other("a path is empty"));
+    }
+    std::path::absolute(path)
+}
+
+fn log_target(to: PathBuf) -> io::Result<LogTarget> {
+    let word = to.to_str().and_then(|text| text.parse().ok());
+    word.map_or_else(|| Ok(LogTarget::File(absolute(to)?)), Ok)
+}
+
+fn listen_address(text: &str) -> Result<ListenAddress, String> {
+    let Some(path) = text.strip_prefix("unix:") else {
+        return text.parse();
+    };
+    let path = absolute(path.into()).map_err(|error| error.to_string())?;
+    format!("unix:{}", path.display()).parse()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Verb;
+
+    fn invoke(arguments: &[&str]) -> Result<Invocation, CliError> {
+        parse_on(std::iter::once("fileserv").chain(arguments.iter().copied()).map(OsString::from), false)
+    }
+
+    fn serve(arguments: &[&str]) -> config::Config {
+        match invoke(arguments) {
+            Ok(Invocation::Serve(source)) => config::load(&source).unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn clap_agrees_with_what_was_declared() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_fits_one_screen() {
+        let help = help();
+        assert!(help.lines().count() <= 24, "{help}");
+        for line in help.lines() {
+            assert!(line.len() <= 80, "{line}");
+        }
+        assert_eq!(invoke(&["--help"]), Ok(Invocation::Print(help.clone())));
+        assert_eq!(invoke(&["-h"]), Ok(Invocation::Print(help)));
+        let version = format!("fileserv {}\n", env!("CARGO_PKG_VERSION"));
+        assert_eq!(invoke(&["--version"]), Ok(Invocation::Print(version)));
+    }
+
+    #[test]
+    fn quick_use_serves_this_folder_to_this_machine() {
+        let config = serve(&[]);
+        assert_eq!(config.root, std::env::current_dir().unwrap());
+        assert_eq!(config.listen.first().unwrap().to_string(), "127.0.0.1:8080");
+        assert!(!config.access.can_write());
+        assert_eq!(config.log.access, LogTarget::Off);
+        assert_eq!(config.routes.len(), 3);
+    }
+
+    #[test]
+    fn options_say_what_they_say() {
+        let config = serve(&[
+            "--listen=[::1]:0",
+            "--listen",
+            "unix:sock",
+            "--workers=3",
+            "--upload",
+            "--user=www",
+            "--access-log=a.log",
+            "--set=limits.fields=9",
+            "src",
+        ]);
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(config.root, here.join("src"));
+        let listen = [ListenAddress::Tcp("[::1]:0".parse().unwrap()), ListenAddress::Unix(here.join("sock"))];
+        assert_eq!(config.listen, listen);
+        assert_eq!((config.workers, config.user.as_deref(), config.limits.fields), (3, Some("www"), 9));
+        assert!(config.access.verbs(b"/x").contains(Verb::Create));
+        assert_eq!(config.log.access, LogTarget::File(here.join("a.log")));
+        assert_eq!(serve(&["--access-log", "stderr"]).log.access, LogTarget::Stderr);
+    }
+
+    #[test]
+    fn a_usage_error_is_told_from_a_wrong_configuration() {
+        for wrong in [
+            &["--frobnicate"] as &[&str],
+            &["--set", "workers"],
+            &["--workers", "0"],
+            &["--listen", "8080"],
+            &["--user", "root"],
+            &["-t"],
+            &["-c", "f.toml", "--upload"],
+            &["a", "b"],
+            &[""],
+        ] {
+            let error = invoke(wrong).unwrap_err();
+            assert!(error.to_string().starts_with("error: "), "{wrong:?}: {error}");
+        }
+        assert!(invoke(&["--listen", "8080"]).unwrap_err().to_string().contains("\"127.0.0.1:8080\""));
+    }
+
+    #[test]
+    fn a_test_says_that_all_is_well_or_what_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("f.toml");
+        let file = file.to_str().unwrap();
+        let test = |arguments: &[&str]| match invoke(arguments) {
+            Ok(Invocation::Test(source)) => verdict(&source).map_err(|error| error.to_string()),
+            other => panic!("{other:?}"),
+        };
+        std::fs::write(file, "workers = 2\n").unwrap();
+        assert_eq!(test(&["-t", "-c", file, "/"]), Ok(format!("{file}: configuration is correct")));
+        std::fs::write(file, "worker = 2\n").unwrap();
+        assert!(test(&["-tc", file]).is_err_and(|error| error.starts_with(&format!("{file}:1:1: there is no key"))));
+    }
+}

@@ -1,0 +1,240 @@
+//! What no single value can tell: bounds, values that don't go together, and whether the root is there.
+//! Process: supervisor, at start with the rights that it still has, at a reload as the service user.
+
+use std::io::ErrorKind;
+use std::path::Path;
+use std::time::Duration;
+
+use super::defaults::FIELDS_LIMIT;
+use super::units::{size_text, time_text};
+use super::{Config, ListenAddress};
+use crate::sys::file::open_root;
+
+/// What is wrong, and which keys (one of them set by the operator, if any was) it comes from.
+pub(super) struct Fault {
+    pub(super) keys: Vec<&'static str>,
+    /// Which item of a list.
+    pub(super) index: Option<usize>,
+    pub(super) message: String,
+}
+
+/// Checks a finished configuration.
+pub(super) fn check(config: &Config) -> Result<(), Fault> {
+    bounds_hold(config)?;
+    sizes_go_together(config)?;
+    listeners_go_together(&config.listen)?;
+    root_is_there(&config.root)
+}
+
+#[derive(Clone, Copy)]
+enum Unit {
+    Bytes,
+    Milliseconds,
+    Count,
+}
+
+impl Unit {
+    fn text(self, value: u64) -> String {
+        match self {
+            Self::Bytes => size_text(value),
+            Self::Milliseconds => time_text(value),
+            Self::Count => value.to_string(),
+        }
+    }
+}
+
+/// The least and the most that a key may say.
+struct Bound {
+    key: &'static str,
+    unit: Unit,
+    least: u64,
+    most: u64,
+    value: fn(&Config) -> u64,
+}
+
+const DAY_MILLISECONDS: u64 = 86_400_000;
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+const fn bytes(key: &'static str, least: u64, most: u64, value: fn(&Config) -> u64) -> Bound {
+    Bound { key, unit: Unit::Bytes, least, most, value }
+}
+
+const fn count(key: &'static str, most: u64, value: fn(&Config) -> u64) -> Bound {
+    Bound { key, unit: Unit::Count, least: 1, most, value }
+}
+
+/// No wait is endless, and none is so short that nobody could meet it.
+const fn wait(key: &'static str, days: u64, value: fn(&Config) -> u64) -> Bound {
+    Bound { key, unit: Unit::Milliseconds, least: 10, most: days * DAY_MILLISECONDS, value }
+}
+
+const BOUNDS: [Bound; 14] = [
+    // Below, no browser gets through; above, a few clients would hold all memory.
+    bytes("limits.head_bytes", 256, 256 << 10, |config| config.limits.head_bytes as u64),
+    bytes("limits.target_bytes", 16, 128 << 10, |config| config.limits.target_bytes as u64),
+    // There is room for no more.
+    count("limits.fields", FIELDS_LIMIT as u64, |config| config.limits.fields as u64),
+    bytes("limits.body_bytes", 0, 1024 << 40, |config| config.limits.body_bytes),
+    // A million descriptors is what Linux gives a process at most, unless fs.nr_open was raised.
+    count("limits.connections", 1_000_000, |config| config.limits.connections as u64),
+    count("limits.requests_per_connection", 1_000_000_000, |config| u64::from(config.limits.requests_per_connection)),
+    wait("timeouts.head", 1, |config| milliseconds(config.timeouts.head)),
+    wait("timeouts.body", 1, |config| milliseconds(config.timeouts.body)),
+    wait("timeouts.idle", 1, |config| milliseconds(config.timeouts.idle)),
+    wait("timeouts.send", 1, |config| milliseconds(config.timeouts.send)),
+    wait("timeouts.drain", 7, |config| milliseconds(config.timeouts.drain)),
+    wait("timeouts.quit", 7, |config| milliseconds(config.timeouts.quit)),
+    bytes("cache.bytes", 0, 64 << 30, |config| config.cache.bytes as u64),
+    // A cached file is read and sent in one piece, which must not hold up other clients.
+    bytes("cache.file_bytes", 0, 1 << 20, |config| config.cache.file_bytes as u64),
+];
+
+/// The keys that have bounds, and the bounds as they are written: `256 B` and `256 KiB`.
+pub fn bounds() -> impl Iterator<Item = (&'static str, String, String)> {
+    BOUNDS.iter().map(|bound| (bound.key, bound.unit.text(bound.least), bound.unit.text(bound.most)))
+}
+
+fn bounds_hold(config: &Config) -> Result<(), Fault> {
+    let broken = BOUNDS.iter().find(|bound| !(bound.least..=bound.most).contains(&(bound.value)(config)));
+    let Some(Bound { key, unit, least, most, value }) = broken else {
+        return Ok(());
+    };
+    let [said, least, most] = [value(config), *least, *most].map(|value| unit.text(value));
+    Err(Fault {
+        keys: vec![key],
+        index: None,
+        message: format!("{said} is not possible for {key}; write {least} to {most}"),
+    })
+}
+
+fn sizes_go_together(config: &Config) -> Result<(), Fault> {
+    let fault = |keys, message| Err(Fault { keys, index: None, message });
+    let (limits, cache) = (&config.limits, &config.cache);
+    let text = |bytes: usize| size_text(bytes as u64);
+    if limits.target_bytes >= limits.head_bytes {
+        let (target, head) = (text(limits.target_bytes), text(limits.head_bytes));
+        return fault(
+            vec!["limits.target_bytes", "limits.head_bytes"],
+            format!(
+                "the target is a part of the head: limits.target_bytes ({target}) must be less than limits.head_bytes ({head})"
+            ),
+        );
+    }
+    // A cache of no bytes is none, whatever else is said of it.
+    if cache.bytes != 0 && cache.file_bytes > cache.bytes {
+        let (file, all) = (text(cache.file_bytes), text(cache.bytes));
+        return fault(
+            vec!["cache.file_bytes", "cache.bytes"],
+            format!("a file is kept whole: cache.file_bytes ({file}) must not be more than cache.bytes ({all})"),
+        );
+    }
+    Ok(())
+}
+
+/// Each listener is a descriptor in every worker and a turn in its loop.
+const LISTENERS_LIMIT: usize = 64;
+
+fn listeners_go_together(listen: &[ListenAddress]) -> Result<(), Fault> {
+    let fault = |index, message| Err(Fault { keys: vec!["listen"], index, message });
+    if listen.is_empty() {
+        return fault(None, "nobody could connect; write at least one address, such as \"127.0.0.1:8080\"".to_owned());
+    }
+    if listen.len() > LISTENERS_LIMIT {
+        return fault(None, format!("{} addresses are too many; write at most {LISTENERS_LIMIT}", listen.len()));
+    }
+    for (index, address) in listen.iter().enumerate() {
+        let Some(earlier) = listen.iter().take(index).find(|earlier| earlier.overlaps(address)) else {
+            continue;
+        };
+        let message = if earlier == address {
+            format!("\"{address}\" stands there twice; write it once")
+        } else {
+            format!(
+                "\"{address}\" and \"{earlier}\" can't be bound together, as one takes in the other; write the wider one only"
+            )
+        };
+        return fault(Some(index), message);
+    }
+    Ok(())
+}
+
+/// The supervisor opens the root again: what is checked here is that it makes sense to go on.
+fn root_is_there(root: &Path) -> Result<(), Fault> {
+    let Err(error) = open_root(root) else {
+        return Ok(());
+    };
+    let (shown, kind) = (root.display(), error.kind());
+    let message = if kind == ErrorKind::NotFound {
+        format!("the root {shown} does not exist; write a folder that does")
+    } else if kind == ErrorKind::NotADirectory {
+        format!("the root {shown} is not a folder; write one")
+    } else if kind == ErrorKind::PermissionDenied {
+        let folder = root.ancestors().skip(1).find(|folder| open_root(folder).is_ok()).unwrap_or(root);
+        format!("the root {shown} can't be reached: {} lacks `x` for the user who serves", folder.display())
+    } else {
+        format!("the root {shown} can't be opened: {error}")
+    };
+    Err(Fault { keys: vec!["root"], index: None, message })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::keys;
+
+    fn in_root(change: impl FnOnce(&mut Config)) -> Result<(), String> {
+        let mut config = Config { root: "/".into(), ..Config::default() };
+        change(&mut config);
+        check(&config).map_err(|fault| fault.message)
+    }
+
+    #[test]
+    fn the_defaults_are_within_their_bounds() {
+        assert_eq!(in_root(|_| ()), Ok(()));
+        assert!(bounds().all(|(key, _, _)| keys().iter().any(|known| known == key)));
+    }
+
+    #[test]
+    fn a_value_out_of_bounds_is_named_with_its_bounds() {
+        let error = in_root(|config| config.limits.head_bytes = 100).unwrap_err();
+        assert_eq!(error, "100 B is not possible for limits.head_bytes; write 256 B to 256 KiB");
+        let error = in_root(|config| config.timeouts.idle = Duration::ZERO).unwrap_err();
+        assert!(error.ends_with("write 10ms to 1d"), "{error}");
+        assert!(in_root(|config| config.limits.fields = 101).is_err());
+        assert!(in_root(|config| config.timeouts.quit = Duration::from_secs(7 * 86_400)).is_ok());
+    }
+
+    #[test]
+    fn sizes_that_contradict_each_other_are_refused() {
+        assert!(in_root(|config| config.limits.target_bytes = config.limits.head_bytes).is_err());
+        assert!(in_root(|config| config.cache.bytes = 1000).is_err());
+        assert_eq!(in_root(|config| config.cache.bytes = 0), Ok(()));
+    }
+
+    #[test]
+    fn listeners_that_take_each_others_port_are_refused() {
+        let listen = |texts: &[&str]| {
+            let address = |text: &&str| ListenAddress::Tcp(text.parse().unwrap());
+            let list = texts.iter().map(address).collect();
+            in_root(|config| config.listen = list)
+        };
+        assert_eq!(listen(&["0.0.0.0:80", "[::]:80"]), Ok(()));
+        assert!(listen(&["127.0.0.1:80", "0.0.0.0:80"]).is_err_and(|error| error.contains("the wider one")));
+        assert!(listen(&["127.0.0.1:80", "127.0.0.1:80"]).is_err_and(|error| error.contains("twice")));
+        assert!(listen(&[]).is_err_and(|error| error.contains("nobody could connect")));
+    }
+
+    #[test]
+    fn a_root_must_be_a_folder_that_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let error = |root: &Path| root_is_there(root).map_err(|fault| fault.message);
+        assert_eq!(error(folder.path()), Ok(()));
+        assert!(error(&file).is_err_and(|error| error.contains("not a folder")));
+        assert!(error(&folder.path().join("none")).is_err_and(|error| error.contains("does not exist")));
+    }
+}

@@ -1,0 +1,132 @@
+//! What holds when nothing is said: of the daemon, and of quick use from a shell.
+//! Process: supervisor.
+
+use std::time::Duration;
+
+use super::values::Workers;
+use super::{
+    AccessRule, AccessRules, Cache, Config, Durability, Limits, ListenAddress, Log, LogTarget, Provider, RouteRule,
+    Sandbox, Timeouts, Uploads, Verb, Verbs,
+};
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+
+impl Default for Config {
+    /// The defaults of the daemon: it shows files to this machine, and nothing else to anybody.
+    fn default() -> Self {
+        Self {
+            listen: vec![ListenAddress::Tcp(([127, 0, 0, 1], 8080).into())],
+            user: None,
+            group: None,
+            workers: Workers::auto().into(),
+            root: "/srv/fileserv".into(),
+            index: vec!["index.html".to_owned()],
+            sandbox: Sandbox::Required,
+            routes: Vec::new(),
+            access: everywhere(&[Verb::Read]),
+            // The usual mode of a file that a web server shows.
+            uploads: Uploads { durability: Durability::Full, mode: 0o644 },
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+            // A worker's share: a few thousand small pages.
+            cache: Cache { bytes: 32 * MIB, file_bytes: 128 * KIB },
+            log: Log { access: LogTarget::Off, error: LogTarget::Stderr },
+        }
+    }
+}
+
+impl Config {
+    /// Quick use from a shell: everything that reads is on; with `upload`, files may be created and replaced as well.
+    /// An access log is printed where someone sits and reads it.
+    #[must_use]
+    pub fn quick(upload: bool, on_terminal: bool) -> Self {
+        let read = [Verb::List, Verb::Read];
+        let write = [Verb::List, Verb::Read, Verb::Create, Verb::Replace];
+        let route = |path: &str, provider| RouteRule { path: path.to_owned(), provider };
+        Self {
+            routes: vec![
+                route("/perlin", Provider::Perlin),
+                route("/sha256", Provider::Sha256),
+                route("/stats", Provider::Stats),
+            ],
+            access: everywhere(if upload { &write } else { &read }),
+            // The disk is the limit of someone who serves his own folder to himself.
+            limits: Limits { body_bytes: 1 << 40, ..Limits::default() },
+            log: Log { access: if on_terminal { LogTarget::Stdout } else { LogTarget::Off }, error: LogTarget::Stderr },
+            ..Self::default()
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            // Browsers with many cookies send 8 KiB; more than twice that is an error or an attack.
+            head_bytes: 16 * KIB,
+            // RFC 9110 section 4.1 recommends at least 8000 bytes.
+            target_bytes: 8 * KIB,
+            // As many as there is room for.
+            fields: FIELDS_LIMIT,
+            // A photo, a video clip, a package; who takes disk images says so.
+            body_bytes: 1 << 30,
+            // Two workers hold 8192 connections with 4 MiB for those that idle.
+            connections: 4096,
+            // Bounds what a slow leak in a client or a proxy could hold on to; one new connection in 10,000 costs nothing.
+            requests_per_connection: 10_000,
+        }
+    }
+}
+
+/// `Request` has room for this many field lines.
+pub(super) const FIELDS_LIMIT: usize = 100;
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            // A head is one packet or a few: who needs longer holds the place open on purpose.
+            head: Duration::from_secs(30),
+            body: Duration::from_secs(30),
+            // Longer than the 60 s of the usual load balancers, so that they close first and never write into a reset.
+            idle: Duration::from_secs(75),
+            send: Duration::from_secs(30),
+            drain: Duration::from_secs(30),
+            quit: Duration::from_secs(3600),
+        }
+    }
+}
+
+fn everywhere(verbs: &[Verb]) -> AccessRules {
+    let allow = verbs.iter().copied().fold(Verbs::NONE, Verbs::with);
+    AccessRules::new(vec![AccessRule { path: "/".to_owned(), allow }])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::FIELD_LIMIT;
+
+    #[test]
+    fn the_daemon_shows_files_and_nothing_else() {
+        let config = Config::default();
+        assert_eq!(config.access.verbs(b"/a"), Verbs::NONE.with(Verb::Read));
+        assert!(config.routes.is_empty());
+        assert!(!config.access.can_write());
+    }
+
+    #[test]
+    fn quick_use_writes_only_when_told_and_then_takes_large_files() {
+        assert!(!Config::quick(false, true).access.can_write());
+        let config = Config::quick(true, false);
+        let verbs = config.access.verbs(b"/a");
+        assert!(verbs.contains(Verb::Create) && verbs.contains(Verb::Replace) && !verbs.contains(Verb::Delete));
+        assert!(config.limits.body_bytes >= 5 << 30);
+        assert_eq!(config.log.access, LogTarget::Off);
+    }
+
+    // Stated twice because this layer lies below `message`.
+    #[test]
+    fn a_request_has_room_for_the_fields_that_may_be_configured() {
+        assert_eq!(FIELDS_LIMIT, FIELD_LIMIT);
+    }
+}

@@ -1,0 +1,149 @@
+//! Where to accept connections: the key `listen`.
+//! Process: both. Trusts: the operator. Fails with: words that say what would be right.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use super::scalar::{Scalar, scalars};
+use super::values::absolute;
+
+/// An address to listen on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// `ADDRESS:PORT`; an IPv6 address never takes IPv4 connections (IPV6_V6ONLY).
+    Tcp(SocketAddr),
+    /// `unix:PATH`.
+    Unix(PathBuf),
+}
+
+/// What a path in `sockaddr_un` may hold beside its last NUL (unix(7)).
+const UNIX_PATH_LIMIT_BYTES: usize = 107;
+
+impl ListenAddress {
+    /// Would the kernel refuse to bind both? A wildcard address takes the port on every address of its family; port 0
+    /// is a different one each time.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Unix(one), Self::Unix(two)) => one == two,
+            (Self::Tcp(one), Self::Tcp(two)) => {
+                let same_family = one.is_ipv4() == two.is_ipv4();
+                let wildcard = one.ip().is_unspecified() || two.ip().is_unspecified();
+                one.port() == two.port() && one.port() != 0 && same_family && (wildcard || one.ip() == two.ip())
+            }
+            (Self::Tcp(_), Self::Unix(_)) | (Self::Unix(_), Self::Tcp(_)) => false,
+        }
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, words: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(words, "{address}"),
+            Self::Unix(path) => write!(words, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl Scalar for ListenAddress {
+    const EXPECTED: &'static str =
+        "an address such as \"127.0.0.1:8080\", \"[::1]:8080\" or \"unix:/run/fileserv/socket\"";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return unix(path);
+        }
+        let address: SocketAddr = text.parse().map_err(|_| not_an_address(text))?;
+        match address.ip() {
+            // The socket would have to take IPv4 connections, and IPV6_V6ONLY says that it never does.
+            IpAddr::V6(ip) if ip.to_ipv4_mapped().is_some() => {
+                Err(format!("{text:?} is an IPv4 address in IPv6 clothes; write the IPv4 address itself"))
+            }
+            IpAddr::V4(_) | IpAddr::V6(_) => Ok(Self::Tcp(address)),
+        }
+    }
+}
+
+scalars!(ListenAddress);
+
+impl FromStr for ListenAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::from_text(text)
+    }
+}
+
+fn unix(path: &str) -> Result<ListenAddress, String> {
+    let absolute = absolute(path)?;
+    if path.len() > UNIX_PATH_LIMIT_BYTES {
+        return Err(format!("the socket's path has {} bytes; Linux takes at most {UNIX_PATH_LIMIT_BYTES}", path.len()));
+    }
+    Ok(ListenAddress::Unix(absolute))
+}
+
+/// The commonest slips have their own answer.
+fn not_an_address(text: &str) -> String {
+    let digits = text.strip_prefix(['*', ':']).unwrap_or(text).trim_start_matches(':');
+    if let Ok(port) = digits.parse::<u16>() {
+        return format!(
+            "{text:?} lacks the address; write \"127.0.0.1:{port}\" for this machine only, \
+             \"0.0.0.0:{port}\" and \"[::]:{port}\" for everybody"
+        );
+    }
+    if let Ok(ip) = text.trim_matches(['[', ']']).parse::<IpAddr>() {
+        return format!("{text:?} lacks the port; write \"{}\"", SocketAddr::new(ip, 8080));
+    }
+    format!("{text:?} is no address; write {} (names are not looked up)", ListenAddress::EXPECTED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> ListenAddress {
+        ListenAddress::from_text(text).unwrap()
+    }
+
+    #[test]
+    fn addresses_are_read_and_shown_alike() {
+        for text in ["127.0.0.1:8080", "[::]:80", "[fe80::1%3]:80", "unix:/run/fileserv/socket"] {
+            assert_eq!(address(text).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_slip_is_answered_with_what_would_be_right() {
+        for (text, words) in [
+            ("8080", "\"127.0.0.1:8080\""),
+            (":80", "\"0.0.0.0:80\""),
+            ("*:80", "\"0.0.0.0:80\""),
+            ("127.0.0.1", "\"127.0.0.1:8080\""),
+            ("::1", "\"[::1]:8080\""),
+            ("localhost:80", "names are not looked up"),
+            ("127.0.0.1:70000", "is no address"),
+            ("[::ffff:127.0.0.1]:80", "the IPv4 address itself"),
+            ("unix:run/socket", "absolute"),
+        ] {
+            let error = ListenAddress::from_text(text).unwrap_err();
+            assert!(error.contains(words), "{text}: {error}");
+        }
+        let long = format!("unix:/{}", "x".repeat(UNIX_PATH_LIMIT_BYTES));
+        assert!(ListenAddress::from_text(&long).unwrap_err().contains("107"));
+    }
+
+    #[test]
+    fn overlaps_are_those_that_bind_refuses() {
+        let overlap = |one, two| address(one).overlaps(&address(two)) && address(two).overlaps(&address(one));
+        assert!(overlap("127.0.0.1:80", "0.0.0.0:80"));
+        assert!(overlap("[::1]:80", "[::]:80"));
+        assert!(overlap("127.0.0.1:80", "127.0.0.1:80"));
+        assert!(overlap("unix:/a", "unix:/a"));
+        assert!(!overlap("0.0.0.0:80", "[::]:80"));
+        assert!(!overlap("127.0.0.1:80", "127.0.0.2:80"));
+        assert!(!overlap("0.0.0.0:80", "127.0.0.1:81"));
+        assert!(!overlap("127.0.0.1:0", "127.0.0.1:0"));
+    }
+}

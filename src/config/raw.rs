@@ -1,0 +1,274 @@
+//! The keys of a configuration, and how a text or an override that sets some of them changes a `Config`.
+//! Process: supervisor. Trusts: the operator. Unknown keys are refused, with the nearest known one.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use serde::Deserialize;
+use toml::de::{DeTable, DeValue};
+
+use super::access::RULE_KEYS;
+use super::scalar::Many;
+use super::units::{Count, Size, Wait};
+use super::values::{Account, FileMode, IndexName, Root, Route, RoutePath, Workers};
+use super::{
+    AccessRules, Cache, Config, Durability, Limits, ListenAddress, Log, LogTarget, RouteRule, Sandbox, Timeouts,
+    Uploads,
+};
+
+/// Puts what was said in the place of what held before.
+trait Apply<T> {
+    fn apply(self, target: &mut T);
+}
+
+impl<V: Into<T>, T> Apply<T> for Option<V> {
+    fn apply(self, target: &mut T) {
+        if let Some(value) = self {
+            *target = value.into();
+        }
+    }
+}
+
+/// A table: every key may be absent, none may be unknown, and each is named like the field of `Config` that it sets.
+macro_rules! table {
+    ($raw:ident sets $plain:ty { $($key:ident: $kind:ty,)* }) => {
+        #[derive(Deserialize, Default)]
+        #[serde(deny_unknown_fields, default)]
+        pub(super) struct $raw { $($key: $kind,)* }
+
+        impl $raw {
+            const KEYS: &'static [&'static str] = &[$(stringify!($key)),*];
+        }
+
+        impl Apply<$plain> for $raw {
+            fn apply(self, plain: &mut $plain) {
+                $(self.$key.apply(&mut plain.$key);)*
+            }
+        }
+    };
+}
+
+table!(RawConfig sets Config {
+    listen: Option<Many<ListenAddress>>,
+    user: Option<Account>,
+    group: Option<Account>,
+    workers: Option<Workers>,
+    root: Option<Root>,
+    index: Option<Many<IndexName>>,
+    sandbox: Option<Sandbox>,
+    routes: BTreeMap<RoutePath, Route>,
+    access: Option<AccessRules>,
+    uploads: RawUploads,
+    limits: RawLimits,
+    timeouts: RawTimeouts,
+    cache: RawCache,
+    log: RawLog,
+});
+
+table!(RawUploads sets Uploads {
+    durability: Option<Durability>,
+    mode: Option<FileMode>,
+});
+
+table!(RawLimits sets Limits {
+    head_bytes: Option<Size>,
+    target_bytes: Option<Size>,
+    fields: Option<Count>,
+    body_bytes: Option<Size>,
+    connections: Option<Count>,
+    requests_per_connection: Option<Count>,
+});
+
+table!(RawTimeouts sets Timeouts {
+    head: Option<Wait>,
+    body: Option<Wait>,
+    idle: Option<Wait>,
+    send: Option<Wait>,
+    drain: Option<Wait>,
+    quit: Option<Wait>,
+});
+
+table!(RawCache sets Cache {
+    bytes: Option<Size>,
+    file_bytes: Option<Size>,
+});
+
+table!(RawLog sets Log {
+    access: Option<LogTarget>,
+    error: Option<LogTarget>,
+});
+
+/// The tables whose keys are fixed. `routes` has paths for keys.
+const TABLES: [(&str, &[&str]); 6] = [
+    ("access", &RULE_KEYS),
+    ("uploads", RawUploads::KEYS),
+    ("limits", RawLimits::KEYS),
+    ("timeouts", RawTimeouts::KEYS),
+    ("cache", RawCache::KEYS),
+    ("log", RawLog::KEYS),
+];
+
+/// Routes are added to those that stand already; `off` removes one.
+impl Apply<Vec<RouteRule>> for BTreeMap<RoutePath, Route> {
+    fn apply(self, routes: &mut Vec<RouteRule>) {
+        for (path, route) in self {
+            routes.retain(|rule| rule.path != path.0);
+            routes.extend(route.0.map(|provider| RouteRule { path: path.0, provider }));
+        }
+    }
+}
+
+impl RawConfig {
+    /// Reads a whole text; the error has its place in it.
+    pub(super) fn parse(text: &str) -> Result<Self, (Range<usize>, String)> {
+        let place = |error: &toml::de::Error| (error.span().unwrap_or(0..0), error.message().to_owned());
+        let table = DeTable::parse(text).map_err(|error| place(&error))?;
+        first_unknown(table.get_ref()).map_or(Ok(()), Err)?;
+        toml::from_str(text).map_err(|error| place(&error))
+    }
+
+    /// Puts what was said in the place of what held before.
+    pub(super) fn apply_to(self, config: &mut Config) {
+        self.apply(config);
+    }
+}
+
+/// Every key, with its table: `listen`, `access.path`, `limits.head_bytes`. The keys of `routes` are paths.
+#[must_use]
+pub fn keys() -> Vec<String> {
+    let in_table = |key: &str| {
+        let table = TABLES.iter().find(|(table, _)| *table == key);
+        table.map(|(table, keys)| keys.iter().map(|key| format!("{table}.{key}")).collect())
+    };
+    RawConfig::KEYS.iter().flat_map(|key| in_table(key).unwrap_or_else(|| vec![(*key).to_owned()])).collect()
+}
+
+/// Says what is wrong with a key that does not exist.
+pub(super) fn unknown(key: &str) -> Option<String> {
+    let is_table = TABLES.iter().any(|(table, _)| *table == key);
+    let keys = keys();
+    if is_table || key.starts_with("routes.") || keys.iter().any(|known| known == key) {
+        return None;
+    }
+    let hint = match nearest(key, &keys) {
+        Some(near) => format!("did you mean {near:?}?"),
+        None => "fileserv(8) lists all keys".to_owned(),
+    };
+    Some(format!("there is no key {key:?}; {hint}"))
+}
+
+/// A slip of the finger changes a letter in three at most; a key may also stand in the wrong table.
+fn nearest<'k>(key: &str, keys: &'k [String]) -> Option<&'k str> {
+    let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
+    let distance = |known: &str| {
+        let whole = strsim::damerau_levenshtein(key, known);
+        let part = strsim::damerau_levenshtein(&last(key), &last(known));
+        (whole.min(part), whole)
+    };
+    let best = keys.iter().min_by_key(|known| distance(known))?;
+    (distance(best).0 * 3 <= last(key).len()).then_some(best)
+}
+
+/// The first key of the text that does not exist.
+fn first_unknown(root: &DeTable<'_>) -> Option<(Range<usize>, String)> {
+    let mut found = Vec::new();
+    for (name, value) in root {
+        let has_keys = TABLES.iter().any(|(table, _)| table == name.get_ref());
+        if !has_keys {
+            found.extend(unknown(name.get_ref()).map(|words| (name.span(), words)));
+            continue;
+        }
+        for inner in tables_in(value.get_ref()) {
+            let full = |key: &str| format!("{}.{key}", name.get_ref());
+            found.extend(inner.keys().filter_map(|key| Some((key.span(), unknown(&full(key.get_ref()))?))));
+        }
+    }
+    found.into_iter().min_by_key(|(span, _)| span.start)
+}
+
+/// The table itself, or the tables of a list.
+fn tables_in<'t, 'i>(value: &'t DeValue<'i>) -> Vec<&'t DeTable<'i>> {
+    match value.as_array() {
+        Some(list) => list.iter().filter_map(|item| item.get_ref().as_table()).collect(),
+        None => value.as_table().into_iter().collect(),
+    }
+}
+
+/// Where a key is set in a text that has been read: the place of its value, or of the item `index` of its list.
+pub(super) fn place_of(text: &str, key: &str, index: Option<usize>) -> Option<usize> {
+    let root = DeTable::parse(text).ok()?;
+    let mut steps = key.split('.');
+    let mut value = root.get_ref().get(steps.next()?)?;
+    for step in steps {
+        value = value.get_ref().as_table()?.get(step)?;
+    }
+    let item = index.and_then(|index| value.get_ref().as_array()?.get(index));
+    Some(item.unwrap_or(value).span().start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(text: &str) -> (usize, String) {
+        let (span, words) = RawConfig::parse(text).err().unwrap();
+        (span.start, words)
+    }
+
+    #[test]
+    fn what_is_said_replaces_what_held_and_nothing_else() {
+        let mut config = Config::default();
+        let text = "workers = 3\nlisten = \"[::1]:80\"\n[limits]\nhead_bytes = 4096\n[timeouts]\nidle = \"5m\"\n";
+        RawConfig::parse(text).unwrap_or_default().apply_to(&mut config);
+        let mut expected = Config { workers: 3, ..Config::default() };
+        expected.listen = vec![ListenAddress::Tcp("[::1]:80".parse().unwrap())];
+        expected.limits.head_bytes = 4096;
+        expected.timeouts.idle = std::time::Duration::from_secs(300);
+        assert_eq!(config, expected);
+    }
+
+    #[test]
+    fn routes_are_added_and_taken_back() {
+        let mut config = Config::quick(false, false);
+        let text = "[routes]\n\"/stats\" = \"off\"\n\"/sum\" = \"sha256\"\n\"/perlin\" = \"perlin\"\n";
+        RawConfig::parse(text).unwrap_or_default().apply_to(&mut config);
+        let mut paths: Vec<&str> = config.routes.iter().map(|rule| rule.path.as_str()).collect();
+        paths.sort_unstable();
+        assert_eq!(paths, ["/perlin", "/sha256", "/sum"]);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_where_it_stands_with_the_nearest_known_one() {
+        assert_eq!(refusal("zz = 1\nlisen = []"), (0, "there is no key \"zz\"; fileserv(8) lists all keys".to_owned()));
+        let (place, words) = refusal("workers = 1\nlisen = []");
+        assert_eq!((place, words.contains("\"listen\"")), (12, true), "{words}");
+        assert!(refusal("[limits]\nhaed_bytes = 1").1.contains("\"limits.head_bytes\""));
+        assert!(refusal("head_bytes = 1").1.contains("\"limits.head_bytes\""), "the right key of another table");
+        assert!(refusal("[timeout]\nidle = \"1s\"").1.contains("there is no key \"timeout\""));
+        assert!(refusal("[[access]]\npath = \"/\"\nalow = []").1.contains("\"access.allow\""));
+    }
+
+    #[test]
+    fn an_impossible_value_is_refused_where_it_stands() {
+        let (place, words) = refusal("workers = 1\nsandbox = \"on\"\n");
+        assert_eq!(place, 22);
+        assert!(words.contains("\"best-effort\""), "{words}");
+        let (place, _) = refusal("listen = [\"0.0.0.0:80\", \"80\"]");
+        assert_eq!(place, 24);
+        let (place, words) = refusal("workers = -1");
+        assert_eq!(place, 10);
+        assert!(words.contains("from 1 to 256"), "{words}");
+        assert!(refusal("workers = true").1.contains("from 1 to 256"));
+        assert!(refusal("[routes]\n\"perlin\" = \"perlin\"").1.contains("begin with `/`"));
+    }
+
+    #[test]
+    fn every_key_is_found_again() {
+        let text = "listen = [\"a\", \"b\"]\n[limits]\nfields = 1\n";
+        assert_eq!(place_of(text, "listen", Some(1)), Some(15));
+        assert_eq!(place_of(text, "limits.fields", None), Some(38));
+        assert_eq!(place_of(text, "limits.head_bytes", None), None);
+        assert!(keys().contains(&"access.allow".to_owned()));
+        assert!(keys().contains(&"routes".to_owned()));
+    }
+}
