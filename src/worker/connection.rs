@@ -233,9 +233,11 @@ impl Connection {
         };
         match (*awaiting, outcome) {
             (Awaiting::Answer(asked), Outcome::Answer(answer)) => self.answer(asked, answer, desk),
-            (Awaiting::Piece(sending), Outcome::Piece { source, bytes, progress }) => {
+            (Awaiting::Piece(sending), Outcome::Piece { source, bytes, progress: Ok(progress) }) => {
                 self.take_piece(sending, source, &bytes, progress, desk)
             }
+            // The head promised a body that can't be had: only a close tells the truth.
+            (Awaiting::Piece(_), Outcome::Piece { progress: Err(_), .. }) => Flow::Close(CloseReason::ContentLost),
             (Awaiting::Answer(_) | Awaiting::Piece(_), _) => Flow::Close(CloseReason::Aborted),
         }
     }
