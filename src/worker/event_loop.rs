@@ -11,6 +11,7 @@ use super::acceptor::Acceptor;
 use super::close_reason::CloseReason;
 use super::connection::{Connection, Flow, Step, Token};
 use super::desk::Desk;
+use super::transport::Transport;
 use super::vitals::Vitals;
 use crate::log::Logs;
 use crate::stats::{Board, WorkerState};
@@ -215,7 +216,7 @@ impl EventLoop {
         let Ok(key) = u32::try_from(entry.key()) else { return };
         self.next_serial = self.next_serial.wrapping_add(1);
         let token = Token { key, serial: self.next_serial };
-        entry.insert(Connection::new(socket, peer, token, &self.desk));
+        entry.insert(Connection::new(Transport::Plain(socket), peer, token, &self.desk));
         self.desk.tally.accepted += 1;
         self.board.connections.store(self.connections.len() as u64, Relaxed);
         // The request is often there already: then a short connection never costs an epoll_ctl.

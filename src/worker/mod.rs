@@ -14,6 +14,8 @@ pub mod sandbox;
 pub mod seccomp;
 mod send;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod transport;
 mod vitals;
 

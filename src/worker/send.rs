@@ -307,6 +307,7 @@ impl Connection {
         sending.sent_bytes += bytes.len() as u64;
         let is_end = progress == Progress::End;
         if length.is_some_and(|length| sending.sent_bytes > length || (is_end && sending.sent_bytes < length)) {
+            self.state = State::SendReply(Box::new(sending));
             return Flow::Close(CloseReason::ContentLost);
         }
         if !sending.is_chunked {
