@@ -18,8 +18,8 @@ pub struct Heritage {
     pub generation: u64,
     /// Which worker of its generation it is, counted from 0.
     pub slot: usize,
-    /// The listening sockets, shared with every worker and the supervisor.
-    pub listeners: Arc<Vec<Listener>>,
+    /// The listening sockets, shared with every worker and the supervisor; a reload keeps those that stay.
+    pub listeners: Vec<Arc<Listener>>,
     /// The document root, opened by the supervisor.
     pub root: Arc<OwnedFd>,
     /// The board that this worker writes; its memory is writable in this process only.

@@ -3,7 +3,10 @@
 pub mod cli;
 pub mod config;
 pub mod content;
+pub mod heritage;
 pub mod log;
 pub mod message;
 pub mod stats;
+pub mod supervisor;
 pub mod sys;
+pub mod worker;
