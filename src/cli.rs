@@ -68,15 +68,15 @@ struct Cli {
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// Set any key of the configuration, as limits.fields=50
+    /// Set a key of the configuration: limits.fields=50
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = Override::parse)]
     overrides: Vec<Override>,
 
-    /// Check FILE, say where and what is wrong, and end
+    /// Check FILE: say where and what is wrong, and end
     #[arg(short, long, requires = "config")]
     test: bool,
 
-    /// Listen here (also unix:PATH) [default: 127.0.0.1:8080]
+    /// Where to listen [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = listen_address)]
     listen: Vec<ListenAddress>,
 
@@ -84,11 +84,11 @@ struct Cli {
     #[arg(long, value_name = "N", value_parser = config::worker_count)]
     workers: Option<u16>,
 
-    /// Let everybody create and replace files (not with -c)
+    /// Let clients create and replace files; not with -c
     #[arg(long, conflicts_with = "config")]
     upload: bool,
 
-    /// Become this user when started as root [default: fileserv]
+    /// Serve as this user when started as root
     #[arg(long, value_name = "NAME", value_parser = config::account_name)]
     user: Option<String>,
 

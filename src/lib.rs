@@ -4,6 +4,7 @@ pub mod cli;
 pub mod config;
 pub mod content;
 pub mod heritage;
+pub mod http;
 pub mod log;
 pub mod message;
 pub mod stats;

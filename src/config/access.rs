@@ -152,7 +152,7 @@ impl<'de> Visitor<'de> for RulesVisitor {
     type Value = AccessRules;
 
     fn expecting(&self, words: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        words.write_str("a list of rules, such as [{ path = \"/\", allow = [\"read\"] }]")
+        words.write_str("a list of rules, each a table [[access]] with path and allow")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<AccessRules, A::Error> {

@@ -70,7 +70,7 @@ impl Default for Limits {
             fields: FIELDS_LIMIT,
             // A photo, a video clip, a package; who takes disk images says so.
             body_bytes: 1 << 30,
-            // Two workers hold 8192 connections with 4 MiB for those that idle.
+            // An idle one costs a few hundred bytes, so a worker full of them needs 1 or 2 MiB.
             connections: 4096,
             // Bounds what a slow leak in a client or a proxy could hold on to; one new connection in 10,000 costs nothing.
             requests_per_connection: 10_000,

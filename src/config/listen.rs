@@ -86,15 +86,15 @@ fn unix(path: &str) -> Result<ListenAddress, String> {
 
 /// The commonest slips have their own answer.
 fn not_an_address(text: &str) -> String {
-    let digits = text.strip_prefix(['*', ':']).unwrap_or(text).trim_start_matches(':');
+    if let Ok(ip) = text.trim_matches(['[', ']']).parse::<IpAddr>() {
+        return format!("{text:?} lacks the port; write \"{}\"", SocketAddr::new(ip, 8080));
+    }
+    let digits = text.trim_start_matches(['*', ':']);
     if let Ok(port) = digits.parse::<u16>() {
         return format!(
             "{text:?} lacks the address; write \"127.0.0.1:{port}\" for this machine only, \
              \"0.0.0.0:{port}\" and \"[::]:{port}\" for everybody"
         );
-    }
-    if let Ok(ip) = text.trim_matches(['[', ']']).parse::<IpAddr>() {
-        return format!("{text:?} lacks the port; write \"{}\"", SocketAddr::new(ip, 8080));
     }
     format!("{text:?} is no address; write {} (names are not looked up)", ListenAddress::EXPECTED)
 }

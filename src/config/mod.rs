@@ -6,7 +6,9 @@ mod check;
 mod defaults;
 mod error;
 mod listen;
+mod overrides;
 mod raw;
+mod routes;
 mod scalar;
 mod source;
 mod units;
@@ -19,8 +21,9 @@ pub use access::{AccessRule, AccessRules, Verb, Verbs};
 pub use check::bounds;
 pub use error::ConfigError;
 pub use listen::ListenAddress;
+pub use overrides::Override;
 pub use raw::keys;
-pub use source::{Options, Override, Source, load};
+pub use source::{Options, Source, load};
 pub use values::{account_name, worker_count};
 
 /// A configuration that has been read and checked.

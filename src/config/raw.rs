@@ -1,16 +1,16 @@
 //! The keys of a configuration, and how a text or an override that sets some of them changes a `Config`.
 //! Process: supervisor. Trusts: the operator. Unknown keys are refused, with the nearest known one.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 
 use super::access::RULE_KEYS;
+use super::routes::Routes;
 use super::scalar::Many;
 use super::units::{Count, Size, Wait};
-use super::values::{Account, FileMode, IndexName, Root, Route, RoutePath, Workers};
+use super::values::{Account, FileMode, IndexName, Root, Workers};
 use super::{
     AccessRules, Cache, Config, Durability, Limits, ListenAddress, Log, LogTarget, RouteRule, Sandbox, Timeouts,
     Uploads,
@@ -29,11 +29,17 @@ impl<V: Into<T>, T> Apply<T> for Option<V> {
     }
 }
 
+impl Apply<Vec<RouteRule>> for Routes {
+    fn apply(self, target: &mut Vec<RouteRule>) {
+        self.apply_to(target);
+    }
+}
+
 /// A table: every key may be absent, none may be unknown, and each is named like the field of `Config` that it sets.
 macro_rules! table {
     ($raw:ident sets $plain:ty { $($key:ident: $kind:ty,)* }) => {
         #[derive(Deserialize, Default)]
-        #[serde(deny_unknown_fields, default)]
+        #[serde(deny_unknown_fields, default, expecting = "a table of keys, such as [limits]")]
         pub(super) struct $raw { $($key: $kind,)* }
 
         impl $raw {
@@ -56,7 +62,7 @@ table!(RawConfig sets Config {
     root: Option<Root>,
     index: Option<Many<IndexName>>,
     sandbox: Option<Sandbox>,
-    routes: BTreeMap<RoutePath, Route>,
+    routes: Routes,
     access: Option<AccessRules>,
     uploads: RawUploads,
     limits: RawLimits,
@@ -108,16 +114,6 @@ const TABLES: [(&str, &[&str]); 6] = [
     ("log", RawLog::KEYS),
 ];
 
-/// Routes are added to those that stand already; `off` removes one.
-impl Apply<Vec<RouteRule>> for BTreeMap<RoutePath, Route> {
-    fn apply(self, routes: &mut Vec<RouteRule>) {
-        for (path, route) in self {
-            routes.retain(|rule| rule.path != path.0);
-            routes.extend(route.0.map(|provider| RouteRule { path: path.0, provider }));
-        }
-    }
-}
-
 impl RawConfig {
     /// Reads a whole text; the error has its place in it.
     pub(super) fn parse(text: &str) -> Result<Self, (Range<usize>, String)> {
@@ -165,7 +161,8 @@ fn nearest<'k>(key: &str, keys: &'k [String]) -> Option<&'k str> {
         let part = strsim::damerau_levenshtein(&last(key), &last(known));
         (whole.min(part), whole)
     };
-    let best = keys.iter().min_by_key(|known| distance(known))?;
+    let tables = TABLES.iter().map(|(table, _)| *table);
+    let best = keys.iter().map(String::as_str).chain(tables).min_by_key(|known| distance(known))?;
     (distance(best).0 * 3 <= last(key).len()).then_some(best)
 }
 
@@ -228,23 +225,13 @@ mod tests {
     }
 
     #[test]
-    fn routes_are_added_and_taken_back() {
-        let mut config = Config::quick(false, false);
-        let text = "[routes]\n\"/stats\" = \"off\"\n\"/sum\" = \"sha256\"\n\"/perlin\" = \"perlin\"\n";
-        RawConfig::parse(text).unwrap_or_default().apply_to(&mut config);
-        let mut paths: Vec<&str> = config.routes.iter().map(|rule| rule.path.as_str()).collect();
-        paths.sort_unstable();
-        assert_eq!(paths, ["/perlin", "/sha256", "/sum"]);
-    }
-
-    #[test]
     fn an_unknown_key_is_refused_where_it_stands_with_the_nearest_known_one() {
         assert_eq!(refusal("zz = 1\nlisen = []"), (0, "there is no key \"zz\"; fileserv(8) lists all keys".to_owned()));
         let (place, words) = refusal("workers = 1\nlisen = []");
         assert_eq!((place, words.contains("\"listen\"")), (12, true), "{words}");
         assert!(refusal("[limits]\nhaed_bytes = 1").1.contains("\"limits.head_bytes\""));
         assert!(refusal("head_bytes = 1").1.contains("\"limits.head_bytes\""), "the right key of another table");
-        assert!(refusal("[timeout]\nidle = \"1s\"").1.contains("there is no key \"timeout\""));
+        assert!(refusal("[timeout]\nidle = \"1s\"").1.contains("did you mean \"timeouts\"?"));
         assert!(refusal("[[access]]\npath = \"/\"\nalow = []").1.contains("\"access.allow\""));
     }
 

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::scalar::{Scalar, one_of, scalars};
-use super::{Durability, LogTarget, Provider, Sandbox};
+use super::{Durability, LogTarget, Sandbox};
 
-scalars!(Workers, FileMode, Account, Root, IndexName, RoutePath, Route, Sandbox, Durability, LogTarget);
+scalars!(Workers, FileMode, Account, Root, IndexName, Sandbox, Durability, LogTarget);
 
 /// How many workers.
 pub(super) struct Workers(u16);
@@ -172,40 +172,6 @@ pub(super) fn path_below_root(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// A path that a provider answers.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct RoutePath(pub(super) String);
-
-impl Scalar for RoutePath {
-    const EXPECTED: &'static str = "a path such as \"/perlin\"";
-
-    fn from_text(text: &str) -> Result<Self, String> {
-        path_below_root(text)?;
-        match text.strip_suffix('/') {
-            None => Ok(Self(text.to_owned())),
-            Some("") => Err(format!("\"/\" is the root itself, which is served from files; write {}", Self::EXPECTED)),
-            Some(path) => Err(format!("{text:?} must not end with `/`; write {path:?}")),
-        }
-    }
-}
-
-/// Who answers a path; `off` takes a route back that stood before.
-pub(super) struct Route(pub(super) Option<Provider>);
-
-impl Scalar for Route {
-    const EXPECTED: &'static str = "one of \"perlin\", \"sha256\", \"stats\", \"off\"";
-
-    fn from_text(text: &str) -> Result<Self, String> {
-        let words = [
-            ("perlin", Some(Provider::Perlin)),
-            ("sha256", Some(Provider::Sha256)),
-            ("stats", Some(Provider::Stats)),
-            ("off", None),
-        ];
-        one_of(text, &words).map(Self)
-    }
-}
-
 impl Scalar for Sandbox {
     const EXPECTED: &'static str = "one of \"required\", \"best-effort\", \"off\"";
 
@@ -264,9 +230,6 @@ mod tests {
     fn names_and_paths_that_can_never_work_are_refused() {
         for wrong in ["", "a/b", ".hidden", "..", "a\0b"] {
             assert!(IndexName::from_text(wrong).is_err(), "{wrong:?}");
-        }
-        for wrong in ["perlin", "/", "/perlin/", "//perlin", "/a/../b", "/a\n"] {
-            assert!(RoutePath::from_text(wrong).is_err(), "{wrong:?}");
         }
         for wrong in ["", "root", "a b", "a:b"] {
             assert!(Account::from_text(wrong).is_err(), "{wrong:?}");

@@ -1,21 +1,27 @@
 //! The words of RFC 9110 and 9112 as types: what every box of the pipeline hands to the next one.
 //! Process: any. No descriptors, no clock, no system calls. Imports nothing of fileserv.
 
+mod accept;
 mod body;
 mod date;
 mod etag;
 mod fields;
+mod lines;
 mod method;
+mod precondition;
 mod refusal;
 mod request;
 mod response;
 mod status;
 
+pub use accept::Accept;
 pub use body::{Body, BodySink, BodySource, Finish, Job, PIECE_BYTES, Prepared, Progress};
 pub use date::{HttpDate, IMF_FIXDATE_BYTES};
 pub use etag::ETag;
 pub use fields::{FIELD_LIMIT, Field, FieldName, Fields};
+pub use lines::{write_line, write_representation_lines};
 pub use method::{Method, MethodSet};
+pub use precondition::{Comparison, Preconditions, Verdict, evaluate_fields, tag_matches};
 pub use refusal::Refusal;
 pub use request::{BodyFraming, Request, Version};
 pub use response::{Handled, Provided, Receive, Response, ResponseFields, Validators, Value};

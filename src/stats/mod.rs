@@ -2,5 +2,7 @@
 //! Process: both. A worker writes its own board only; everyone distrusts the others'.
 
 mod board;
+mod tally;
 
 pub use board::{Board, Boards, WorkerState};
+pub use tally::Tally;

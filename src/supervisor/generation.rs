@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::boards::BoardPool;
 use super::respawn::pause;
-use super::workers::{Worker, spawn};
+use super::workers::{Place, Worker, spawn};
 use crate::config::{Config, ListenAddress};
 use crate::log::{Level, LogError, Logs};
 use crate::sys::control::Report;
@@ -39,8 +39,8 @@ pub(super) struct Generation {
 
 /// A place for a worker.
 enum Slot {
-    /// Nobody is here; somebody shall be, not before `until`.
-    Empty { until: Instant, bad_starts: u32 },
+    /// Nobody is here; somebody shall be, not before `until`. `follows`: somebody was here before.
+    Empty { until: Instant, bad_starts: u32, follows: bool },
     /// Forked, and has not said ready.
     Starting { worker: Worker, until: Instant, bad_starts: u32 },
     /// Has said ready.
@@ -64,7 +64,7 @@ impl Slot {
     }
 
     fn empty_after(bad_starts: u32, now: Instant) -> Self {
-        Self::Empty { until: now + pause(bad_starts), bad_starts }
+        Self::Empty { until: now + pause(bad_starts), bad_starts, follows: true }
     }
 }
 
@@ -88,7 +88,8 @@ pub(super) struct Death {
 
 impl Generation {
     pub(super) fn new(offer: Offer, now: Instant) -> Self {
-        let slots = (0..offer.config.workers).map(|_| Slot::Empty { until: now, bad_starts: 0 }).collect();
+        let slots =
+            (0..offer.config.workers).map(|_| Slot::Empty { until: now, bad_starts: 0, follows: false }).collect();
         Self { offer, slots, seal: String::new() }
     }
 
@@ -96,11 +97,12 @@ impl Generation {
     pub(super) fn spawn_due(&mut self, now: Instant, boards: &mut BoardPool, started: u64) -> io::Result<()> {
         let mut outcome = Ok(());
         for (index, slot) in self.slots.iter_mut().enumerate() {
-            let Slot::Empty { until, bad_starts } = *slot else { continue };
+            let Slot::Empty { until, bad_starts, follows } = *slot else { continue };
             if until > now {
                 continue;
             }
-            *slot = match spawn(&self.offer, index, boards, started) {
+            let place = Place { slot: index, follows };
+            *slot = match spawn(&self.offer, place, boards, started) {
                 Ok(worker) => Slot::Starting { worker, until: now + READY_LIMIT, bad_starts },
                 Err(error) => {
                     outcome = Err(error);

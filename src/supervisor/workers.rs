@@ -23,8 +23,17 @@ pub(super) struct Worker {
     pub(super) board: BoardId,
 }
 
+/// Where a worker stands in its generation.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// Counted from 0.
+    pub(super) slot: usize,
+    /// Does it come in the place of one that died?
+    pub(super) follows: bool,
+}
+
 /// Forks a worker for this slot of a generation. `started`: when the supervisor did, in seconds since the epoch.
-pub(super) fn spawn(offer: &Offer, slot: usize, boards: &mut BoardPool, started: u64) -> io::Result<Worker> {
+pub(super) fn spawn(offer: &Offer, place: Place, boards: &mut BoardPool, started: u64) -> io::Result<Worker> {
     let (control, worker_end) = control::pair()?;
     let all = Boards { started, seal: String::new(), slots: boards.shared() };
     let supervisor = ProcessId::own();
@@ -32,7 +41,8 @@ pub(super) fn spawn(offer: &Offer, slot: usize, boards: &mut BoardPool, started:
         let heritage = Heritage {
             config: Arc::clone(&offer.config),
             generation: offer.number,
-            slot,
+            slot: place.slot,
+            sweeps: place.slot == 0 || place.follows,
             listeners: offer.listeners.iter().map(|(_, listener)| Arc::clone(listener)).collect(),
             root: Arc::clone(&offer.root),
             board: own,

@@ -143,3 +143,91 @@ pub fn identity_at(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<Identity> {
 pub fn identity_of_entry(folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<Identity> {
     Ok(Identity::of(&fstatat(folder, OsStr::from_bytes(name), AtFlags::AT_SYMLINK_NOFOLLOW)?))
 }
+
+/// Opens a folder again, so that a lock on the new descriptor is its own.
+///
+/// # Errors
+/// As openat(2).
+pub fn reopen_folder(folder: BorrowedFd<'_>) -> io::Result<File> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    Ok(File::from(nix::fcntl::openat(folder, ".", flags, Mode::empty())?))
+}
+
+/// Makes a file that did not exist, to be written. `name` is one name, without slashes.
+///
+/// # Errors
+/// As openat(2): EEXIST, ENOSPC, EACCES, EROFS.
+pub fn create_new(folder: BorrowedFd<'_>, name: &str, mode: u32) -> io::Result<File> {
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    Ok(File::from(nix::fcntl::openat(folder, name, flags, Mode::from_bits_truncate(mode))?))
+}
+
+/// Opens one entry of a folder, never following a symlink.
+///
+/// # Errors
+/// As openat(2): ELOOP for a symlink.
+pub fn open_entry(folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<File> {
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    Ok(File::from(nix::fcntl::openat(folder, OsStr::from_bytes(name), flags, Mode::empty())?))
+}
+
+/// Reserves room on the disk for the first `length` bytes. A file system that can't is no error.
+///
+/// # Errors
+/// As fallocate(2): ENOSPC, EDQUOT, EFBIG.
+pub fn reserve(file: &File, length: u64) -> io::Result<()> {
+    use nix::errno::Errno;
+    use nix::fcntl::{FallocateFlags, fallocate};
+    let length = i64::try_from(length).map_err(|_| io::Error::from_raw_os_error(libc::EFBIG))?;
+    match fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, length) {
+        Ok(()) | Err(Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Sets the permission bits of an open file.
+///
+/// # Errors
+/// As fchmod(2).
+pub fn set_mode(file: &File, mode: u32) -> io::Result<()> {
+    Ok(nix::sys::stat::fchmod(file, Mode::from_bits_truncate(mode))?)
+}
+
+/// Moves an entry over another name in the same folder.
+///
+/// # Errors
+/// As renameat(2).
+pub fn rename_over(folder: BorrowedFd<'_>, from: &str, to: &[u8]) -> io::Result<()> {
+    Ok(nix::fcntl::renameat(folder, from, folder, OsStr::from_bytes(to))?)
+}
+
+/// Gives an entry another name in the same folder, unless that name is taken.
+///
+/// # Errors
+/// As renameat2(2) and linkat(2): EEXIST.
+pub fn rename_to_new(folder: BorrowedFd<'_>, from: &str, to: &[u8]) -> io::Result<()> {
+    use nix::errno::Errno;
+    use nix::fcntl::{RenameFlags, renameat2};
+    let to = OsStr::from_bytes(to);
+    match renameat2(folder, from, folder, to, RenameFlags::RENAME_NOREPLACE) {
+        // Distributed file systems lack the flag, but linkat refuses a name that exists everywhere.
+        Err(Errno::EINVAL | Errno::ENOSYS) => {
+            nix::unistd::linkat(folder, from, folder, to, AtFlags::empty())?;
+            Ok(nix::unistd::unlinkat(folder, from, nix::unistd::UnlinkatFlags::NoRemoveDir)?)
+        }
+        outcome => Ok(outcome?),
+    }
+}
+
+/// Removes an entry that is no folder.
+///
+/// # Errors
+/// As unlinkat(2).
+pub fn remove_entry(folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
+    Ok(nix::unistd::unlinkat(folder, OsStr::from_bytes(name), nix::unistd::UnlinkatFlags::NoRemoveDir)?)
+}
+
+/// Lets the modes that the configuration names be the modes that files get.
+pub fn clear_umask() {
+    nix::sys::stat::umask(Mode::empty());
+}

@@ -3,6 +3,9 @@
 
 pub mod control;
 pub mod credentials;
+pub mod directory;
+pub mod epoll;
+pub mod failure;
 pub mod file;
 pub mod landlock;
 pub mod limits;

@@ -1,0 +1,175 @@
+//! Box `content_error`: a refusal becomes a page or a problem document, and a redirect a page with the link.
+//! Process: worker, sealed. Trusts: nothing. Blocks: never. Fails with: nothing; it is the last resort.
+//! RFC 9457 (problem details), RFC 9110 section 15.4 (redirects).
+
+use maud::html;
+use serde::Serialize;
+
+use super::page;
+use crate::message::{Accept, Body, FieldName, Fields, Refusal, Response, Value};
+
+/// In which form an error is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ErrorForm {
+    /// For a person.
+    #[default]
+    Page,
+    /// For a program.
+    Problem,
+}
+
+impl ErrorForm {
+    /// The form that a client asks for. Who accepts neither gets the page: an error told in the wrong form is worth
+    /// more than a 406 without reason.
+    #[must_use]
+    pub fn of(fields: &Fields<'_>) -> Self {
+        Accept::of(fields).choose(&OFFERS).unwrap_or_default()
+    }
+}
+
+/// The page is first: a person with a browser sends `*/*` among others, a program that wants JSON says so.
+const OFFERS: [(&str, ErrorForm); 3] = [
+    ("text/html", ErrorForm::Page),
+    ("application/problem+json", ErrorForm::Problem),
+    ("application/json", ErrorForm::Problem),
+];
+
+/// A problem of type `about:blank`: it says no more than its status and what is wrong with this request.
+#[derive(Serialize)]
+struct Problem<'r> {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: &'r str,
+}
+
+/// Makes the answer for a refusal, in the form that the client asked for.
+#[doc(alias = "content_error")]
+#[must_use]
+pub fn error(refusal: &Refusal, form: ErrorForm) -> Response {
+    let mut response = if !refusal.status.may_have_content() {
+        Response::new(refusal.status)
+    } else if refusal.status.is_error() {
+        explain(refusal, form)
+    } else {
+        point_elsewhere(refusal)
+    };
+    if let Some((name, value)) = &refusal.field {
+        response.fields.push(*name, value.clone());
+    }
+    response
+}
+
+fn explain(refusal: &Refusal, form: ErrorForm) -> Response {
+    let status = refusal.status;
+    let response = match form {
+        ErrorForm::Page => {
+            let title = format!("{} {}", status.code(), status.reason());
+            let content = html! {
+                p { (refusal.detail) }
+                p { a href="/" { "To the start page" } }
+            };
+            page::respond(status, page::page(&title, &content))
+        }
+        ErrorForm::Problem => {
+            let problem = Problem {
+                r#type: "about:blank",
+                title: status.reason(),
+                status: status.code(),
+                detail: &refusal.detail,
+            };
+            // Text and a number can always be written as JSON.
+            let mut bytes = serde_json::to_vec(&problem).unwrap_or_default();
+            bytes.push(b'\n');
+            Response::with_body(status, "application/problem+json", Body::Bytes(bytes))
+        }
+    };
+    // 404, 405, 410, 414 and 501 may be cached unless told otherwise (RFC 9110 section 15.1), and what is missing now
+    // may be uploaded in a second.
+    response.with_field(FieldName::CacheControl, "no-store").with_field(FieldName::Vary, "Accept")
+}
+
+/// The page of a redirect, for a client that doesn't follow it by itself.
+fn point_elsewhere(refusal: &Refusal) -> Response {
+    let target = match &refusal.field {
+        Some((FieldName::Location, Value::Text(target))) => Some(target),
+        _ => None,
+    };
+    let content = html! {
+        p { (refusal.detail) }
+        @if let Some(target) = target {
+            p { a href=(target) { (target) } }
+        }
+    };
+    page::respond(refusal.status, page::page(refusal.status.reason(), &content))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::{Method, MethodSet, Status};
+
+    fn text(response: &Response) -> &str {
+        let Body::Bytes(bytes) = &response.body else { panic!("{response:?}") };
+        std::str::from_utf8(bytes).unwrap()
+    }
+
+    fn accepting(accept: &'static str) -> Fields<'static> {
+        let mut fields = Fields::default();
+        assert!(fields.push("Accept", accept.as_bytes()));
+        fields
+    }
+
+    #[test]
+    fn accept_decides_on_the_form() {
+        let refusal = Refusal::new(Status::BAD_REQUEST, "a <b> & \"c\"");
+        for (accept, is_problem) in [
+            ("*/*", false),
+            ("text/html", false),
+            ("image/png", false),
+            ("application/json", true),
+            ("application/json, */*", true),
+            ("application/problem+json", true),
+        ] {
+            let response = error(&refusal, ErrorForm::of(&accepting(accept)));
+            if is_problem {
+                let problem: serde_json::Value = serde_json::from_str(text(&response)).unwrap();
+                assert_eq!(problem["type"], "about:blank");
+                assert_eq!(problem["title"], "Bad Request");
+                assert_eq!(problem["status"], 400);
+                assert_eq!(problem["detail"], "a <b> & \"c\"");
+                assert_eq!(response.fields.find(FieldName::ContentType), Some(&"application/problem+json".into()));
+            } else {
+                assert!(text(&response).contains("<h1>400 Bad Request</h1><p>a &lt;b&gt; &amp; &quot;c&quot;</p>"));
+                assert_eq!(response.fields.find(FieldName::ContentType), Some(&"text/html; charset=utf-8".into()));
+            }
+            assert_eq!(response.fields.find(FieldName::Vary), Some(&"Accept".into()));
+            assert_eq!(response.fields.find(FieldName::CacheControl), Some(&"no-store".into()));
+        }
+        assert!(text(&error(&refusal, ErrorForm::default())).starts_with("<!DOCTYPE html>"));
+    }
+
+    #[test]
+    fn the_field_that_a_status_calls_for_is_sent() {
+        let refusal = Refusal::method_not_allowed(Method::Delete, MethodSet::READ);
+        let response = error(&refusal, ErrorForm::default());
+        assert_eq!(response.status, Status::METHOD_NOT_ALLOWED);
+        assert_eq!(response.fields.find(FieldName::Allow), Some(&String::from("GET, HEAD, OPTIONS").into()));
+    }
+
+    #[test]
+    fn a_redirect_is_a_link() {
+        let refusal = Refusal::new(Status::MOVED_PERMANENTLY, "This is a folder.")
+            .with_field(FieldName::Location, "/a\"b/".into());
+        let response = error(&refusal, ErrorForm::of(&accepting("application/json")));
+        assert!(text(&response).contains("<a href=\"/a&quot;b/\">"), "{}", text(&response));
+        assert_eq!(response.fields.find(FieldName::Location), Some(&"/a\"b/".into()));
+        assert_eq!(response.fields.find(FieldName::CacheControl), None);
+    }
+
+    #[test]
+    fn what_may_have_no_content_has_none() {
+        let response = error(&Refusal::new(Status::NOT_MODIFIED, ""), ErrorForm::default());
+        assert_eq!(response.body.length(), Some(0));
+    }
+}

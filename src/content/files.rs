@@ -1,0 +1,147 @@
+//! What a path names: an index, a folder to list, a small file, a large one. Opened first, then asked what it is.
+//! Process: worker, sealed. Trusts: nothing of the path. Fails with: 403, 404, 503.
+
+use std::io;
+
+use super::page::link;
+use super::{Context, listing, readfile, refuse_open, sendfile};
+use crate::config::Verb;
+use crate::message::{ETag, FieldName, Handled, HttpDate, Provided, Refusal, Request, Response, Status, Validators};
+use crate::sys::failure::OpenFailure;
+use crate::sys::file::{FileKind, Identity, identity, open_beneath};
+
+/// Answers a GET or HEAD for something below the document root.
+///
+/// # Errors
+/// 404 for what isn't there or leads out of the root, 403 for what may not be read.
+pub fn files(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
+    if request.path.ends_with(b"/") {
+        return folder(ctx, request);
+    }
+    match file_at(ctx, &request.path) {
+        Ok(Found::File(response)) => Ok(response.into()),
+        Ok(Found::Folder) => Err(add_slash(request)),
+        Err(error) => Err(error.into_refusal()),
+    }
+}
+
+/// What stands at a path.
+enum Found {
+    File(Response),
+    Folder,
+}
+
+/// Why a path gives no file.
+enum Missing {
+    /// The kernel's word.
+    Io(io::Error),
+    /// The configuration's word, or ours.
+    Refused(Refusal),
+}
+
+impl Missing {
+    fn into_refusal(self) -> Refusal {
+        match self {
+            Self::Io(error) => refuse_open(&error),
+            Self::Refused(refusal) => refusal,
+        }
+    }
+}
+
+fn file_at(ctx: &mut Context<'_>, path: &[u8]) -> Result<Found, Missing> {
+    if !ctx.config.access.verbs(path).contains(Verb::Read) {
+        return Err(Missing::Refused(Refusal::new(Status::FORBIDDEN, "Nobody may read here.")));
+    }
+    if let Some(response) = ctx.cache.lookup(ctx.root, path) {
+        ctx.tally.cache_hits += 1;
+        return Ok(Found::File(response));
+    }
+    let file = open_beneath(ctx.root, path).map_err(Missing::Io)?;
+    let identity = identity(&file).map_err(Missing::Io)?;
+    match identity.kind {
+        FileKind::Regular => {
+            if ctx.cache.takes(&identity)
+                && let Some(response) = readfile(ctx, path, &file, identity)
+            {
+                ctx.tally.cache_misses += 1;
+                return Ok(Found::File(response));
+            }
+            Ok(Found::File(sendfile(ctx, path, file, &identity)))
+        }
+        FileKind::Directory => Ok(Found::Folder),
+        FileKind::Symlink | FileKind::Special => {
+            Err(Missing::Refused(Refusal::new(Status::FORBIDDEN, "This is not a regular file.")))
+        }
+    }
+}
+
+/// A folder is answered by the first index file that exists, else by its listing.
+fn folder(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
+    // The buffer is the worker's, so that an index page costs no allocation.
+    let mut candidate = std::mem::take(ctx.scratch);
+    let mut answer = None;
+    for name in &ctx.config.index {
+        candidate.clear();
+        candidate.extend_from_slice(&request.path);
+        candidate.extend_from_slice(name.as_bytes());
+        match file_at(ctx, &candidate) {
+            Ok(Found::File(response)) => answer = Some(Ok(Handled::Reply(response))),
+            Err(Missing::Io(error)) if OpenFailure::of(&error) == OpenFailure::Absent => continue,
+            Ok(Found::Folder) => continue,
+            // Who may list but not read still sees the listing.
+            Err(Missing::Refused(_)) => {}
+            Err(Missing::Io(error)) => answer = Some(Err(refuse_open(&error))),
+        }
+        break;
+    }
+    *ctx.scratch = candidate;
+    answer.unwrap_or_else(|| list(ctx, request))
+}
+
+fn list(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
+    let folder = open_beneath(ctx.root, &request.path).map_err(|error| refuse_open(&error))?;
+    if identity(&folder).map_err(|error| refuse_open(&error))?.kind != FileKind::Directory {
+        return Err(Refusal::not_found());
+    }
+    listing(ctx, request, folder)
+}
+
+/// A folder without its slash: relative links of its page would lead astray, so the client is sent on, query and all.
+fn add_slash(request: &Request<'_>) -> Refusal {
+    let encoded = link(&request.path);
+    let location = match request.query {
+        Some(query) => format!("{encoded}/?{query}"),
+        None => format!("{encoded}/"),
+    };
+    Refusal::new(Status::PERMANENT_REDIRECT, "This is a folder; its address ends with a slash.")
+        .with_field(FieldName::Location, location.into())
+}
+
+/// The validators of a file: they change whenever its bytes can have changed.
+#[must_use]
+pub(super) fn validators_of(identity: &Identity, now: super::Now) -> Validators {
+    let mut state = [0; 48];
+    let parts = [u128::from(identity.inode), identity.modified.cast_unsigned(), identity.changed.cast_unsigned()];
+    for (room, part) in state.chunks_exact_mut(16).zip(parts) {
+        room.copy_from_slice(&part.to_le_bytes());
+    }
+    // The inode number takes 8 of its 16 bytes; the size goes into the others.
+    if let Some(room) = state.get_mut(8..16) {
+        room.copy_from_slice(&identity.size.to_le_bytes());
+    }
+    let etag = ETag::of(&state);
+    let etag = if is_settled(identity, now) { etag } else { etag.weakened() };
+    // 0 and 1 are the clocks of reproducible builds: as dates they would be true for every version of the file.
+    let seconds = identity.modified_seconds();
+    let last_modified = (seconds > 1).then(|| HttpDate::from_unix_seconds(seconds));
+    Validators { etag: Some(etag), last_modified }
+}
+
+/// Has enough time passed since the last change that one more would show in the time stamps?
+/// They move in steps of up to 10 ms (a kernel with 100 ticks a second); twice that is safe.
+#[must_use]
+pub(super) fn is_settled(identity: &Identity, now: super::Now) -> bool {
+    const SETTLING_NANOSECONDS: i128 = 20_000_000;
+    let now = i128::from(now.unix_seconds) * 1_000_000_000 + i128::from(now.nanoseconds);
+    now - identity.changed.max(identity.modified) > SETTLING_NANOSECONDS
+}

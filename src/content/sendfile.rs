@@ -1,0 +1,20 @@
+//! Provider `content_sendfile`: a regular file of any size, from the page cache to the socket without a copy.
+//! Process: worker, sealed. Blocks: never here; the kernel reads while `send_response` sends.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use super::files::validators_of;
+use super::{Context, media_type};
+use crate::message::{Body, Response, Status};
+use crate::sys::file::Identity;
+
+/// The whole file; what of it is sent, `http` decides.
+#[doc(alias = "content_sendfile")]
+pub fn sendfile(ctx: &Context<'_>, path: &[u8], file: File, identity: &Identity) -> Response {
+    let body = Body::File { file: Arc::new(file), offset: 0, length: identity.size };
+    let mut response = Response::with_body(Status::OK, crate::message::Value::Text(media_type(path)), body);
+    response.validators = validators_of(identity, ctx.now);
+    response.accepts_ranges = true;
+    response
+}

@@ -1,0 +1,167 @@
+//! The temporary file of an upload: made beside its target, gone unless it is installed, swept if its worker died.
+//! Process: worker, sealed. Names are `.fileserv-<32 hex>.new`: only this exact pattern is ever taken for ours.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use crate::sys::directory::Directory;
+use crate::sys::file::{self, FileKind};
+use crate::sys::random;
+
+const PREFIX: &str = ".fileserv-";
+const SUFFIX: &str = ".new";
+const DIGITS: usize = 32;
+
+/// A file that has no reader yet. Dropped, it is removed.
+pub(super) struct Temporary {
+    folder: Arc<File>,
+    name: String,
+    file: File,
+    is_installed: bool,
+}
+
+impl Temporary {
+    /// Makes one in `folder`. It is locked as long as it is open, which tells a sweep that somebody still writes it.
+    ///
+    /// # Errors
+    /// As openat(2).
+    pub(super) fn create(folder: Arc<File>, mode: u32) -> io::Result<Self> {
+        let random = u128::from_ne_bytes(random::bytes()?);
+        let name = format!("{PREFIX}{random:032x}{SUFFIX}");
+        let file = file::create_new(folder.as_fd(), &name, mode)?;
+        let temporary = Self { folder, name, file, is_installed: false };
+        // Nobody else can hold a lock on a file that was just made, so this does not block.
+        temporary.file.lock()?;
+        Ok(temporary)
+    }
+
+    /// The open file.
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// The folder it lies in.
+    pub(super) fn folder(&self) -> &File {
+        &self.folder
+    }
+
+    /// Gives it its real name, over the file that has it now.
+    ///
+    /// # Errors
+    /// As renameat(2); the temporary is removed then.
+    pub(super) fn replace(mut self, target: &[u8]) -> io::Result<()> {
+        file::rename_over(self.folder.as_fd(), &self.name, target)?;
+        self.is_installed = true;
+        Ok(())
+    }
+
+    /// Gives it its real name, unless something has it.
+    ///
+    /// # Errors
+    /// EEXIST if the name is taken; the temporary is removed then.
+    pub(super) fn install_new(mut self, target: &[u8]) -> io::Result<()> {
+        file::rename_to_new(self.folder.as_fd(), &self.name, target)?;
+        self.is_installed = true;
+        Ok(())
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if !self.is_installed {
+            // If this fails, the next sweep takes it: the lock goes with the descriptor.
+            let _ = file::remove_entry(self.folder.as_fd(), self.name.as_bytes());
+        }
+    }
+}
+
+/// Is this the name of a temporary of ours?
+fn is_temporary(name: &[u8]) -> bool {
+    name.strip_prefix(PREFIX.as_bytes())
+        .and_then(|rest| rest.strip_suffix(SUFFIX.as_bytes()))
+        .is_some_and(|hex| hex.len() == DIGITS && hex.iter().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(b)))
+}
+
+/// Removes what dead workers left below `root`: files of exactly our name pattern, of our user, that nobody locks.
+/// Returns how many there were.
+///
+/// # Errors
+/// If the root itself can't be read; a folder below it that can't be is passed over.
+pub fn sweep(root: impl AsFd, our_uid: u32) -> io::Result<usize> {
+    let mut swept = 0;
+    // A path a pending folder, not a descriptor: a deep or wide tree must not use up the descriptors.
+    let mut pending = vec![b"/".to_vec()];
+    let mut is_root = true;
+    while let Some(path) = pending.pop() {
+        let folder = match file::open_beneath(root.as_fd(), &path) {
+            Err(error) if is_root => return Err(error),
+            Err(_) => continue,
+            Ok(folder) => folder,
+        };
+        is_root = false;
+        let Ok(mut entries) = folder.try_clone().and_then(Directory::read) else { continue };
+        while let Ok(Some(name)) = entries.next_name() {
+            if is_temporary(&name) {
+                swept += usize::from(sweep_entry(&folder, &name, our_uid));
+            } else if entries.identity_of(&name).is_ok_and(|it| it.kind == FileKind::Directory) {
+                pending.push([&path, name.as_slice(), b"/"].concat());
+            }
+        }
+    }
+    Ok(swept)
+}
+
+/// Removes one abandoned temporary: lock it, make sure that the name still means the locked file, unlink.
+fn sweep_entry(folder: &File, name: &[u8], our_uid: u32) -> bool {
+    let Ok(file) = file::open_entry(folder.as_fd(), name) else { return false };
+    let Ok(identity) = file::identity(&file) else { return false };
+    if identity.kind != FileKind::Regular || identity.uid != our_uid || file.try_lock().is_err() {
+        return false;
+    }
+    file::identity_of_entry(folder.as_fd(), name).is_ok_and(|named| named.inode == identity.inode)
+        && file::remove_entry(folder.as_fd(), name).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_exact_pattern_is_ours() {
+        let hex = "0123456789abcdef0123456789abcdef";
+        assert!(is_temporary(format!(".fileserv-{hex}.new").as_bytes()));
+        for other in [
+            format!(".fileserv-{hex}.new2"),
+            format!("fileserv-{hex}.new"),
+            format!(".fileserv-{}.new", &hex[1..]),
+            format!(".fileserv-{}.new", hex.to_uppercase()),
+            ".fileserv-.new".to_owned(),
+            "report.new".to_owned(),
+        ] {
+            assert!(!is_temporary(other.as_bytes()), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_sweep_takes_the_abandoned_and_leaves_the_rest() {
+        let root = tempfile::tempdir().unwrap();
+        let below = root.path().join("a/b");
+        std::fs::create_dir_all(&below).unwrap();
+        let abandoned = below.join(".fileserv-0123456789abcdef0123456789abcdef.new");
+        std::fs::write(&abandoned, "half").unwrap();
+        std::fs::write(below.join("thesis.new"), "a user's").unwrap();
+        let folder = Arc::new(File::open(&below).unwrap());
+        let live = Temporary::create(folder, 0o644).unwrap();
+
+        let opened = file::open_root(root.path()).unwrap();
+        let uid = file::identity(&opened).unwrap().uid;
+        assert_eq!(sweep(&opened, uid).unwrap(), 1);
+        let mut names: Vec<_> = std::fs::read_dir(&below).unwrap().map(|e| e.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, [live.name.as_str(), "thesis.new"]);
+        drop(live);
+        assert_eq!(std::fs::read_dir(&below).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,28 @@
+//! Conditional requests (RFC 9110 section 13): a 200 becomes a 304, a 412, or stays what it is.
+//! Process: worker, sealed. Pure.
+
+use crate::content;
+use crate::message::{Body, FieldName, Refusal, Request, Response, Status, Verdict, evaluate_fields};
+
+/// Looks at the preconditions of a retrieval that would succeed.
+pub(super) fn apply(request: &Request<'_>, response: Response) -> Response {
+    match evaluate_fields(request.fields, request.method, Some(response.validators)) {
+        Verdict::Proceed => response,
+        Verdict::NotModified => not_modified(response),
+        Verdict::Failed => {
+            let detail = "The file is not in the state that the precondition names.";
+            let refusal = Refusal::new(Status::PRECONDITION_FAILED, detail);
+            content::error(&refusal, content::ErrorForm::of(request.fields))
+        }
+    }
+}
+
+/// A 304 has no content and only the fields that a cache needs (RFC 9110 section 15.4.5).
+fn not_modified(mut response: Response) -> Response {
+    const KEPT: [FieldName; 3] = [FieldName::CacheControl, FieldName::Vary, FieldName::Location];
+    response.status = Status::NOT_MODIFIED;
+    response.fields.retain(|name| KEPT.contains(&name));
+    response.accepts_ranges = false;
+    response.body = Body::Empty;
+    response
+}

@@ -1,0 +1,54 @@
+//! Box `http_fill_body`: one line a content provider, and what holds for the answers of all of them.
+//! Process: worker, sealed. Trusts: a validated request. Blocks: never. Fails with: nothing; every refusal becomes an answer.
+
+use super::route::{Route, route};
+use super::{conditional, range};
+use crate::content::{self, Context, ErrorForm};
+use crate::message::{FieldName, Handled, Method, MethodSet, Provided, Refusal, Request, Response, Status, Value};
+
+/// Routes a request, lets its provider fill the body, and applies preconditions and ranges to what comes of it.
+#[doc(alias = "http_handle_request")]
+pub fn handle_request(ctx: &mut Context<'_>, request: &Request<'_>) -> Handled {
+    match route(ctx.config, request).and_then(|route| fill_body(ctx, request, &route)) {
+        Ok(Handled::Reply(response)) => Handled::Reply(select_part(request, response)),
+        Ok(handled @ (Handled::Receive(_) | Handled::Await(_))) => handled,
+        Err(refusal) => Handled::Reply(refuse(request, &refusal)),
+    }
+}
+
+/// A new content provider is a file in `content/` and a line here.
+#[doc(alias = "http_fill_body")]
+fn fill_body(ctx: &mut Context<'_>, request: &Request<'_>, route: &Route<'_>) -> Provided {
+    match *route {
+        Route::Options(methods) => Ok(options(methods).into()),
+        Route::Files => content::files(ctx, request),
+        Route::Upload => content::upload(ctx, request),
+        Route::Delete => content::delete(ctx, request),
+        Route::Perlin => content::perlin(ctx, request),
+        Route::Sha256 => content::sha256(ctx, request),
+        Route::Sha256OfFile(path) => content::sha256_of_file(ctx, request, path),
+        Route::Stats => content::stats(ctx, request),
+    }
+}
+
+fn options(methods: MethodSet) -> Response {
+    Response::new(Status::NO_CONTENT).with_field(FieldName::Allow, Value::from(methods.allow_value()))
+}
+
+/// The answer to a request that is refused.
+fn refuse(request: &Request<'_>, refusal: &Refusal) -> Response {
+    content::error(refusal, ErrorForm::of(request.fields))
+}
+
+/// Preconditions first, then the range (RFC 9110 section 13.2.2).
+fn select_part(request: &Request<'_>, response: Response) -> Response {
+    if !request.method.is_retrieval() || response.status != Status::OK {
+        return response;
+    }
+    let response = conditional::apply(request, response);
+    if response.status == Status::OK && request.method == Method::Get {
+        range::apply(request, response)
+    } else {
+        response
+    }
+}

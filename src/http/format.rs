@@ -1,0 +1,132 @@
+//! Box `http_format`: a `Response` becomes the bytes of a head, and a `Reply` that says what follows them.
+//! Process: worker, sealed. Pure; allocates nothing.
+//! RFC 9112 sections 4 and 6; RFC 9110 sections 6.6.1 (Date), 7.6.1 (Connection), 8.6 (Content-Length).
+
+use crate::message::{
+    Body, FieldName, IMF_FIXDATE_BYTES, Method, Response, Value, Version, write_line, write_representation_lines,
+};
+
+/// What must be known of a request to answer it, after its bytes are gone.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts {
+    /// Its method.
+    pub method: Method,
+    /// Its version.
+    pub version: Version,
+    /// May the connection go on after the answer?
+    pub keep_alive: bool,
+    /// Did the client itself say that it sends nothing more?
+    pub client_closes: bool,
+}
+
+impl Facts {
+    /// The facts of bytes that never became a request: answered once, in full, and the connection ends.
+    pub const OF_NO_REQUEST: Self =
+        Self { method: Method::Get, version: Version::Http11, keep_alive: false, client_closes: false };
+}
+
+/// What follows the head.
+#[derive(Debug)]
+pub struct Reply {
+    /// The content; empty for HEAD, 204 and 304.
+    pub body: Body,
+    /// Is it sent in chunks, because its length shows only at its end?
+    pub is_chunked: bool,
+    /// Does the connection go on?
+    pub keep_alive: bool,
+}
+
+/// Appends the head of a response to `out`.
+#[doc(alias = "http_format")]
+pub fn format(response: Response, facts: Facts, date: &[u8; IMF_FIXDATE_BYTES], out: &mut Vec<u8>) -> Reply {
+    let has_content = response.status.may_have_content();
+    let length = response.body.length();
+    let is_chunked = has_content && length.is_none() && facts.version == Version::Http11;
+    // HTTP/1.0 has no chunks: content of unknown length ends with the connection.
+    let keep_alive = facts.keep_alive && (length.is_some() || is_chunked || !has_content);
+
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(response.status.line().as_bytes());
+    out.extend_from_slice(b"\r\nServer: fileserv\r\nX-Content-Type-Options: nosniff\r\nDate: ");
+    out.extend_from_slice(date);
+    out.extend_from_slice(b"\r\n");
+    if let Body::Prepared { prepared, .. } = &response.body {
+        // These lines hold the validators and Accept-Ranges already.
+        out.extend_from_slice(&prepared.field_lines);
+    } else {
+        write_representation_lines(response.validators, response.accepts_ranges, out);
+    }
+    for (name, value) in response.fields.iter() {
+        write_line(*name, value, out);
+    }
+    match length {
+        Some(length) if has_content => write_line(FieldName::ContentLength, &Value::Number(length), out),
+        None if is_chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+        Some(_) | None => {}
+    }
+    match (keep_alive, facts.version) {
+        (false, _) => out.extend_from_slice(b"Connection: close\r\n"),
+        (true, Version::Http10) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
+        (true, Version::Http11) => {}
+    }
+    out.extend_from_slice(b"\r\n");
+
+    let is_sent = has_content && facts.method != Method::Head;
+    Reply { body: if is_sent { response.body } else { Body::Empty }, is_chunked: is_chunked && is_sent, keep_alive }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::{ETag, HttpDate, Status};
+
+    fn text(response: Response, facts: Facts) -> (String, Reply) {
+        let mut out = Vec::new();
+        let reply = format(response, facts, &HttpDate::from_unix_seconds(784_111_777).imf_fixdate(), &mut out);
+        (String::from_utf8(out).unwrap(), reply)
+    }
+
+    fn facts(method: Method, version: Version) -> Facts {
+        Facts { method, version, keep_alive: true, client_closes: false }
+    }
+
+    #[test]
+    fn a_head_in_full() {
+        let mut response = Response::with_body(Status::OK, "text/plain", Body::Bytes(b"hello".to_vec()));
+        response.validators.etag = Some(ETag::of(b"x"));
+        response.accepts_ranges = true;
+        let (head, reply) = text(response, facts(Method::Get, Version::Http11));
+        let expected = format!(
+            "HTTP/1.1 200 OK\r\nServer: fileserv\r\nX-Content-Type-Options: nosniff\r\n\
+             Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nETag: {}\r\nAccept-Ranges: bytes\r\n\
+             Content-Type: text/plain\r\nContent-Length: 5\r\n\r\n",
+            ETag::of(b"x")
+        );
+        assert_eq!(head, expected);
+        assert!(reply.keep_alive && !reply.is_chunked && matches!(reply.body, Body::Bytes(_)));
+    }
+
+    #[test]
+    fn head_says_what_get_would() {
+        let make = || Response::with_body(Status::OK, "text/plain", Body::Bytes(b"hello".to_vec()));
+        let (get, _) = text(make(), facts(Method::Get, Version::Http11));
+        let (head, reply) = text(make(), facts(Method::Head, Version::Http11));
+        assert_eq!(get, head);
+        assert!(matches!(reply.body, Body::Empty));
+    }
+
+    #[test]
+    fn no_content_has_no_length_and_errors_of_no_request_close() {
+        let (head, reply) = text(Response::new(Status::NO_CONTENT), facts(Method::Put, Version::Http11));
+        assert!(!head.contains("Content-Length") && reply.keep_alive, "{head}");
+        let (head, reply) = text(Response::new(Status::BAD_REQUEST), Facts::OF_NO_REQUEST);
+        assert!(head.contains("Connection: close\r\n") && head.contains("Content-Length: 0\r\n") && !reply.keep_alive);
+    }
+
+    #[test]
+    fn a_value_can_not_start_a_line_of_its_own() {
+        let response = Response::new(Status::FOUND).with_field(FieldName::Location, "/a\r\nSet-Cookie: b".to_owned());
+        let (head, _) = text(response, facts(Method::Get, Version::Http11));
+        assert!(head.contains("Location: /a  Set-Cookie: b\r\n"), "{head}");
+    }
+}

@@ -1,0 +1,18 @@
+//! The pipeline: bytes → `parse` → `validate` → `route` → `fill_body` → `format` → bytes.
+//! Process: worker, sealed. Pure: no descriptors, no clock, no system calls of its own.
+//! Each product is made by its box only, so that none can be skipped.
+
+mod chunked;
+mod conditional;
+mod fill_body;
+mod format;
+mod parse;
+mod range;
+mod route;
+mod validate;
+
+pub use chunked::{ChunkedDecoder, Piece};
+pub use fill_body::handle_request;
+pub use format::{Facts, Reply, format};
+pub use parse::{Head, HeadLimits, Parsed, parse};
+pub use validate::validate;

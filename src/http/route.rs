@@ -1,0 +1,129 @@
+//! Box `http_route`: which content provider answers a request, and whether the client may ask that at all.
+//! Process: worker, sealed. Pure. Fails with: 403, 404, 405.
+
+use crate::config::{Config, Provider, Verb};
+use crate::content::is_hidden;
+use crate::message::{Method, MethodSet, Refusal, Request, Status};
+
+/// Who answers.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Route<'r> {
+    /// OPTIONS: what may be done here.
+    Options(MethodSet),
+    /// A file or folder is asked for.
+    Files,
+    /// A file is stored or updated.
+    Upload,
+    /// A file is removed.
+    Delete,
+    /// Perlin noise.
+    Perlin,
+    /// The form, or the digest of a request's content.
+    Sha256,
+    /// The digest of the file at this path.
+    Sha256OfFile(&'r [u8]),
+    /// The counters.
+    Stats,
+}
+
+/// Chooses the provider.
+///
+/// # Errors
+/// 403 where the configuration allows nobody to do this, 404 for hidden names, 405 for a method that fits nowhere.
+#[doc(alias = "http_route")]
+pub(super) fn route<'r>(config: &Config, request: &'r Request<'_>) -> Result<Route<'r>, Refusal> {
+    if request.asterisk {
+        return Ok(Route::Options(server_methods(config)));
+    }
+    for rule in &config.routes {
+        let Some(rest) = request.path.strip_prefix(rule.path.as_bytes()) else { continue };
+        let route = match (rule.provider, rest) {
+            (Provider::Perlin, b"") => Route::Perlin,
+            (Provider::Stats, b"") => Route::Stats,
+            (Provider::Sha256, b"" | b"/") => Route::Sha256,
+            (Provider::Sha256, [b'/', ..]) => Route::Sha256OfFile(rest),
+            (Provider::Perlin | Provider::Stats | Provider::Sha256, _) => continue,
+        };
+        return provider_or_options(request.method, route);
+    }
+    route_to_files(config, request)
+}
+
+/// OPTIONS is the same for every provider; its other methods are the provider's own matter.
+fn provider_or_options(method: Method, route: Route<'_>) -> Result<Route<'_>, Refusal> {
+    let methods = if route == Route::Sha256 { MethodSet::READ.with(Method::Post) } else { MethodSet::READ };
+    if method == Method::Options {
+        return Ok(Route::Options(methods));
+    }
+    if methods.contains(method) { Ok(route) } else { Err(Refusal::method_not_allowed(method, methods)) }
+}
+
+fn route_to_files<'r>(config: &Config, request: &Request<'_>) -> Result<Route<'r>, Refusal> {
+    if is_hidden(&request.path) {
+        return Err(Refusal::not_found());
+    }
+    let verbs = config.access.verbs(&request.path);
+    let forbidden = |what| Err(Refusal::new(Status::FORBIDDEN, what));
+    match request.method {
+        Method::Get | Method::Head => {
+            if verbs.contains(Verb::Read) || verbs.contains(Verb::List) {
+                Ok(Route::Files)
+            } else {
+                forbidden("Nobody may read here.")
+            }
+        }
+        Method::Put | Method::Post => {
+            if verbs.contains(Verb::Create) || verbs.contains(Verb::Replace) {
+                Ok(Route::Upload)
+            } else {
+                forbidden("Uploads are not allowed here.")
+            }
+        }
+        Method::Delete => {
+            if verbs.contains(Verb::Delete) {
+                Ok(Route::Delete)
+            } else {
+                forbidden("Nobody may delete here.")
+            }
+        }
+        Method::Options => Ok(Route::Options(file_methods(config, &request.path))),
+        Method::Patch | Method::Trace | Method::Connect => {
+            Err(Refusal::method_not_allowed(request.method, file_methods(config, &request.path)))
+        }
+    }
+}
+
+/// What may be done with a file at this path.
+fn file_methods(config: &Config, path: &[u8]) -> MethodSet {
+    let verbs = config.access.verbs(path);
+    let mut methods = MethodSet::of(&[Method::Options]);
+    if verbs.contains(Verb::Read) || verbs.contains(Verb::List) {
+        methods = methods.with(Method::Get).with(Method::Head);
+    }
+    if verbs.contains(Verb::Create) || verbs.contains(Verb::Replace) {
+        methods = methods.with(Method::Put);
+    }
+    if verbs.contains(Verb::Replace) {
+        methods = methods.with(Method::Post);
+    }
+    if verbs.contains(Verb::Delete) {
+        methods = methods.with(Method::Delete);
+    }
+    methods
+}
+
+/// What the server can do at all, for `OPTIONS *`.
+fn server_methods(config: &Config) -> MethodSet {
+    let mut methods = MethodSet::READ;
+    let verbs = || config.access.rules().iter().map(|rule| rule.allow);
+    if verbs().any(|verbs| verbs.contains(Verb::Create) || verbs.contains(Verb::Replace)) {
+        methods = methods.with(Method::Put).with(Method::Post);
+    }
+    if config.routes.iter().any(|rule| rule.provider == Provider::Sha256) {
+        methods = methods.with(Method::Post);
+    }
+    if verbs().any(|verbs| verbs.contains(Verb::Delete)) {
+        methods = methods.with(Method::Delete);
+    }
+    methods
+}

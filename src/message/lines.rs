@@ -1,0 +1,34 @@
+//! Field lines as bytes: what `format` writes into a head, and a cache keeps ready.
+
+use super::{FieldName, Validators, Value};
+
+/// Writes the lines that belong to a representation, whatever part of it is sent. A cache keeps them ready.
+pub fn write_representation_lines(validators: Validators, accepts_ranges: bool, out: &mut Vec<u8>) {
+    if let Some(etag) = validators.etag {
+        write_line(FieldName::ETag, &Value::Tag(etag), out);
+    }
+    if let Some(date) = validators.last_modified {
+        write_line(FieldName::LastModified, &Value::Date(date), out);
+    }
+    if accepts_ranges {
+        out.extend_from_slice(b"Accept-Ranges: bytes\r\n");
+    }
+}
+
+/// Appends `Name: value` and CRLF.
+pub fn write_line(name: FieldName, value: &Value, out: &mut Vec<u8>) {
+    out.extend_from_slice(name.text().as_bytes());
+    out.extend_from_slice(b": ");
+    match value {
+        // A line break in a value would start a field, or a response, of somebody's own making.
+        Value::Text(text) => out.extend(text.bytes().map(|byte| if byte < b' ' || byte == 127 { b' ' } else { byte })),
+        Value::Number(number) => out.extend_from_slice(itoa::Buffer::new().format(*number).as_bytes()),
+        Value::Date(date) => out.extend_from_slice(&date.imf_fixdate()),
+        Value::Tag(etag) => {
+            out.extend_from_slice(if etag.is_strong() { b"\"" } else { b"W/\"" });
+            out.extend_from_slice(etag.opaque());
+            out.push(b'"');
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+}

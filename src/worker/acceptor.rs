@@ -1,0 +1,126 @@
+//! Taking connections: a fair share of them, and none when there is no room.
+//! Process: worker, sealed. Blocks: never.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use super::event_loop::FIRST_LISTENER;
+use crate::sys::epoll::Epoll;
+use crate::sys::socket::{Listener, Peer};
+
+/// With EPOLLEXCLUSIVE the kernel wakes the worker that was added first as long as it waits; adding oneself again
+/// after so many connections puts one at the end of the line.
+const ACCEPTS_UNTIL_REJOIN: u32 = 16;
+
+/// A connection that was taken.
+pub(super) type Accepted = (OwnedFd, Peer);
+
+/// The listeners, as one worker sees them.
+pub(super) struct Acceptor {
+    listeners: Vec<Arc<Listener>>,
+    connections_limit: usize,
+    accepted: u32,
+    is_member: bool,
+}
+
+impl Acceptor {
+    /// Nothing is accepted before `join`.
+    pub(super) fn new(listeners: Vec<Arc<Listener>>, connections_limit: usize) -> Self {
+        Self { listeners, connections_limit, accepted: 0, is_member: false }
+    }
+
+    /// Waits for connections on every listener.
+    ///
+    /// # Errors
+    /// As epoll_ctl(2).
+    pub(super) fn join(&mut self, epoll: &Epoll) -> io::Result<()> {
+        for (token, listener) in self.with_tokens() {
+            epoll.add_listener(listener, token)?;
+        }
+        self.is_member = true;
+        Ok(())
+    }
+
+    fn with_tokens(&self) -> impl Iterator<Item = (u64, &Listener)> {
+        (0..).map(|number: u64| FIRST_LISTENER - number).zip(self.listeners.iter().map(Arc::as_ref))
+    }
+
+    fn remove_all(&mut self, epoll: &Epoll) {
+        for listener in &self.listeners {
+            epoll.remove(&**listener);
+        }
+        self.is_member = false;
+    }
+
+    /// Takes one connection from a listener that has one. Leaves the listeners when the system has run out of
+    /// something: then the kernel's queue holds the clients, or another worker takes them.
+    pub(super) fn accept(&mut self, number: usize, epoll: &Epoll, connections: usize) -> Option<Accepted> {
+        let accepted = match self.listeners.get(number)?.accept() {
+            Ok(accepted) => accepted?,
+            Err(_) => {
+                self.remove_all(epoll);
+                return None;
+            }
+        };
+        self.accepted += 1;
+        if self.accepted >= ACCEPTS_UNTIL_REJOIN && connections + 1 < self.connections_limit {
+            self.accepted = 0;
+            self.rejoin(epoll);
+        }
+        Some(accepted)
+    }
+
+    /// Leaves until there is room, if the table is full. What waits at this moment is taken along, up to a bound: the
+    /// kernel may have woken this worker for it, and nobody else.
+    pub(super) fn pause_if_full(&mut self, epoll: &Epoll, connections: usize) -> Vec<Accepted> {
+        const OVER_THE_LIMIT: usize = 64;
+        if !self.is_member || connections < self.connections_limit {
+            return Vec::new();
+        }
+        self.remove_all(epoll);
+        let waiting = |listener: &Listener| listener.accept().ok().flatten();
+        self.listeners.iter().flat_map(|it| std::iter::from_fn(move || waiting(it))).take(OVER_THE_LIMIT).collect()
+    }
+
+    fn rejoin(&mut self, epoll: &Epoll) {
+        self.remove_all(epoll);
+        // If the kernel has no memory for it now, `try_again` will do it.
+        if self.join(epoll).is_err() {
+            self.remove_all(epoll);
+        }
+    }
+
+    /// A connection was closed: is there room again?
+    pub(super) fn has_room(&mut self, epoll: &Epoll, connections: usize) {
+        // An eighth of the table must be free, so that a full worker does not join and leave at every connection.
+        if !self.is_member
+            && self.connections_limit > 0
+            && connections < self.connections_limit - self.connections_limit / 8
+        {
+            self.try_again(epoll, connections);
+        }
+    }
+
+    /// Joins again if the worker had left and there is room.
+    pub(super) fn try_again(&mut self, epoll: &Epoll, connections: usize) {
+        if !self.is_member && connections < self.connections_limit {
+            self.rejoin(epoll);
+        }
+    }
+
+    /// Leaves for good. A connection for which the kernel has just woken this worker, and nobody else, would hang: so
+    /// everything that waits now is taken along.
+    pub(super) fn leave(&mut self, epoll: &Epoll) -> Vec<Accepted> {
+        self.remove_all(epoll);
+        self.connections_limit = 0;
+        let mut last = Vec::new();
+        for listener in &self.listeners {
+            while let Ok(Some(accepted)) = listener.accept() {
+                last.push(accepted);
+            }
+        }
+        self.listeners = Vec::new();
+        last
+    }
+}

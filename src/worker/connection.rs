@@ -1,0 +1,319 @@
+//! Box `process_connection`: one client, as a small state machine. The state alone decides what is waited for.
+//! Process: worker, sealed. Trusts: nothing. Blocks: never.
+//! `recv.rs` holds the half that takes requests, `send.rs` the half that gives replies.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use super::close_reason::CloseReason;
+use super::desk::Desk;
+use super::exchange::{Awaiting, Receiving, Sending};
+use super::offload::Outcome;
+use super::transport::Transport;
+use crate::message::{Refusal, Status};
+use crate::sys::epoll::Event;
+use crate::sys::socket::Peer;
+
+/// How many steps (heads, pieces of content, pieces of a reply) a connection takes before others have their turn.
+const STEPS_A_TURN: usize = 64;
+/// How long a client may take to notice that we have stopped sending.
+const LINGER_MS: u64 = 5_000;
+/// How long a helper thread may work on one task; a file system that hangs must not hold connections for ever.
+const JOB_MS: u64 = 600_000;
+
+/// Which connection, over all connections this worker ever had: a late event or outcome never hits its successor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Token {
+    /// Index in the table of connections.
+    pub(super) key: u32,
+    /// Counts the users of that index.
+    pub(super) serial: u32,
+}
+
+impl Token {
+    /// As epoll carries it.
+    pub(super) fn number(self) -> u64 {
+        u64::from(self.key) << 32 | u64::from(self.serial)
+    }
+
+    /// From what epoll carried.
+    pub(super) fn from_number(number: u64) -> Self {
+        #[allow(clippy::cast_possible_truncation, reason = "the two halves of the number")]
+        let (key, serial) = ((number >> 32) as u32, number as u32);
+        Self { key, serial }
+    }
+}
+
+/// What a connection is doing. What is rare or large is boxed: an idle connection is only this enum's smallest part.
+pub(super) enum State {
+    /// Waits for a request head, or has a part of one.
+    RecvHead,
+    /// Takes the content of a request.
+    RecvBody(Box<Receiving>),
+    /// A helper thread works.
+    AwaitJob(Box<Awaiting>),
+    /// Sends a reply.
+    SendReply(Box<Sending>),
+    /// Has sent its last reply and waits for the client to close.
+    Linger,
+}
+
+/// What a step has done.
+pub(super) enum Flow {
+    /// Take the next step.
+    Next,
+    /// The turn is over, but there is more to do: others first.
+    Yield,
+    /// Nothing can be done before the loop says so.
+    Wait,
+    /// The connection is over.
+    Close(CloseReason),
+}
+
+/// What the loop does with a connection after its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Gives it another turn after the others.
+    Again,
+    /// Waits for an event, an outcome or its deadline.
+    Wait,
+    /// Drops it.
+    Close(CloseReason),
+}
+
+/// One client.
+pub(super) struct Connection {
+    /// The socket.
+    pub(super) transport: Transport,
+    /// Who it is.
+    pub(super) peer: Peer,
+    /// Its name in the loop.
+    pub(super) token: Token,
+    pub(super) state: State,
+    /// May the transport have bytes? False once it said `Later` and no event came since.
+    pub(super) can_receive: bool,
+    /// May the transport take bytes? Likewise.
+    pub(super) can_send: bool,
+    /// Has the peer stopped sending? Then a short read does not mean that nothing follows: the end does.
+    pub(super) peer_hung_up: bool,
+    /// Has the loop put it on its list of those that want another turn?
+    pub(super) is_queued: bool,
+    /// Does the loop watch it? A connection that ends in the turn in which it was accepted is never watched.
+    pub(super) is_watched: bool,
+    /// Has a part of a head come, so that the head's own deadline runs?
+    pub(super) head_begun: bool,
+    /// Requests so far.
+    pub(super) requests: u32,
+    /// When to give up waiting, on the clock of `Desk::monotonic_ms`.
+    pub(super) deadline_ms: u64,
+    /// Received and not yet consumed.
+    pub(super) received: Vec<u8>,
+    /// Formatted, but not yet taken by the transport.
+    pub(super) unsent: Vec<u8>,
+}
+
+/// The received bytes that a turn works on: a window of the loop's shared buffer.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Input {
+    /// First byte not yet consumed.
+    pub(super) start: usize,
+    /// First byte not yet received.
+    pub(super) end: usize,
+    /// How many bytes have come in this turn.
+    pub(super) received: usize,
+}
+
+impl Input {
+    /// The bytes themselves.
+    pub(super) fn bytes(self, buffer: &[u8]) -> &[u8] {
+        buffer.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// Is everything consumed?
+    pub(super) fn is_empty(self) -> bool {
+        self.start >= self.end
+    }
+
+    /// Takes bytes off the front.
+    pub(super) fn consume(&mut self, bytes: usize) {
+        self.start = (self.start + bytes).min(self.end);
+    }
+}
+
+impl Connection {
+    /// A connection that was just accepted.
+    pub(super) fn new(transport: Transport, peer: Peer, token: Token, desk: &Desk) -> Self {
+        let mut connection = Self {
+            transport,
+            peer,
+            token,
+            state: State::RecvHead,
+            can_receive: true,
+            can_send: true,
+            peer_hung_up: false,
+            is_queued: false,
+            is_watched: false,
+            head_begun: false,
+            requests: 0,
+            deadline_ms: 0,
+            received: Vec::new(),
+            unsent: Vec::new(),
+        };
+        // The first request has as long as its head; only between two requests may a client think.
+        connection.set_deadline(desk, desk.config.timeouts.head);
+        connection
+    }
+
+    /// Takes note of what the loop has heard.
+    pub(super) fn note(&mut self, event: Event) {
+        self.can_receive |= event.readable;
+        self.can_send |= event.writable;
+        self.peer_hung_up |= event.hung_up;
+    }
+
+    /// Gives the connection one turn: as many steps as are possible now, up to a bound.
+    #[doc(alias = "process_connection")]
+    pub(super) fn process(&mut self, buffer: &mut [u8], desk: &mut Desk) -> Step {
+        let mut input = Input { end: self.received.len().min(buffer.len()), ..Input::default() };
+        if let (Some(room), Some(kept)) = (buffer.get_mut(..input.end), self.received.get(..input.end)) {
+            room.copy_from_slice(kept);
+        }
+        let mut flow = Flow::Yield;
+        for _ in 0..STEPS_A_TURN {
+            flow = self.step(buffer, &mut input, desk);
+            if !matches!(flow, Flow::Next) {
+                break;
+            }
+        }
+        let step = match flow {
+            Flow::Next | Flow::Yield => Step::Again,
+            Flow::Wait => Step::Wait,
+            Flow::Close(reason) => Step::Close(reason),
+        };
+        self.keep(input.bytes(buffer));
+        self.end_turn(step, desk)
+    }
+
+    /// One step of the state machine. Every variant is named: a new state can't be forgotten here.
+    fn step(&mut self, buffer: &mut [u8], input: &mut Input, desk: &mut Desk) -> Flow {
+        match self.state {
+            State::RecvHead => self.recv_head(buffer, input, desk),
+            State::RecvBody(_) => self.recv_body(buffer, input, desk),
+            State::AwaitJob(_) => Flow::Wait,
+            State::SendReply(_) => self.send_reply(desk),
+            State::Linger => self.linger(buffer, input),
+        }
+    }
+
+    /// Keeps what a turn left over. Mostly that is nothing, and then no memory is kept either.
+    fn keep(&mut self, rest: &[u8]) {
+        if rest.is_empty() {
+            if self.received.capacity() > 0 {
+                self.received = Vec::new();
+            }
+        } else {
+            self.received.clear();
+            self.received.extend_from_slice(rest);
+        }
+    }
+
+    /// Sends what the turn has formatted, whatever the turn ended with.
+    fn end_turn(&mut self, step: Step, desk: &mut Desk) -> Step {
+        match (self.flush(desk, false), step) {
+            (Flow::Close(reason), Step::Again | Step::Wait) => Step::Close(reason),
+            // Replies that the client does not take hold further requests back.
+            (Flow::Wait, Step::Again) => Step::Wait,
+            (_, step) => step,
+        }
+    }
+
+    /// A helper thread has finished.
+    pub(super) fn take_outcome(&mut self, outcome: Outcome, desk: &mut Desk) -> Flow {
+        let State::AwaitJob(awaiting) = std::mem::replace(&mut self.state, State::RecvHead) else {
+            return Flow::Close(CloseReason::Aborted);
+        };
+        match (*awaiting, outcome) {
+            (Awaiting::Answer(asked), Outcome::Answer(answer)) => self.answer(asked, answer, desk),
+            (Awaiting::Piece(sending), Outcome::Piece { source, bytes, progress: Ok(progress) }) => {
+                self.take_piece(sending, source, &bytes, progress, desk)
+            }
+            // The head promised a body that can't be had: only a close tells the truth.
+            (Awaiting::Piece(sending), Outcome::Piece { progress: Err(_), .. }) => {
+                self.state = State::SendReply(Box::new(sending));
+                Flow::Close(CloseReason::ContentLost)
+            }
+            (Awaiting::Answer(_) | Awaiting::Piece(_), _) => Flow::Close(CloseReason::Aborted),
+        }
+    }
+
+    /// Has the deadline passed? Then the client is told where it still can be.
+    pub(super) fn expire(&mut self, desk: &mut Desk) -> Flow {
+        match self.state {
+            State::RecvHead if self.unsent.is_empty() && !self.head_begun => Flow::Close(CloseReason::Idle),
+            State::RecvHead if self.unsent.is_empty() => {
+                self.received = Vec::new();
+                CloseReason::TimedOut.count(&mut desk.tally);
+                let refusal = Refusal::closing(Status::REQUEST_TIMEOUT, "The request head did not come in time.");
+                self.refuse_unparsed(&refusal, desk)
+            }
+            State::RecvBody(_) => {
+                CloseReason::TimedOut.count(&mut desk.tally);
+                let refusal = Refusal::closing(Status::REQUEST_TIMEOUT, "The content did not come in time.");
+                self.refuse_body(&refusal, desk)
+            }
+            State::RecvHead | State::AwaitJob(_) | State::SendReply(_) => Flow::Close(CloseReason::TimedOut),
+            State::Linger => Flow::Close(CloseReason::Answered),
+        }
+    }
+
+    /// Does a helper thread work for it?
+    pub(super) fn awaits_job(&self) -> bool {
+        matches!(self.state, State::AwaitJob(_))
+    }
+
+    /// Is it between two requests, with nothing owed to either side?
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(self.state, State::RecvHead) && self.received.is_empty() && self.unsent.is_empty()
+    }
+
+    /// Gives the current wait its end.
+    pub(super) fn set_deadline(&mut self, desk: &Desk, wait: std::time::Duration) {
+        self.deadline_ms = desk.monotonic_ms.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+    }
+
+    /// Starts to wait for a helper thread.
+    pub(super) fn await_job(&mut self, awaiting: Awaiting, desk: &Desk) -> Flow {
+        self.deadline_ms = desk.monotonic_ms + JOB_MS;
+        self.state = State::AwaitJob(Box::new(awaiting));
+        Flow::Wait
+    }
+
+    /// Starts to wait for the client to close.
+    pub(super) fn start_linger(&mut self, desk: &Desk) -> Flow {
+        self.transport.shut_down_sending();
+        self.deadline_ms = desk.monotonic_ms + LINGER_MS;
+        self.state = State::Linger;
+        Flow::Next
+    }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.transport.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_connection_is_small() {
+        assert!(size_of::<Connection>() <= 144, "{} bytes", size_of::<Connection>());
+    }
+
+    #[test]
+    fn tokens_survive_epoll() {
+        let token = Token { key: 7, serial: u32::MAX };
+        assert_eq!(Token::from_number(token.number()), token);
+    }
+}

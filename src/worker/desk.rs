@@ -1,0 +1,66 @@
+//! What the event loop lends to a connection for one turn: everything that all connections of a worker share.
+//! Process: worker.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use super::offload::Offload;
+use crate::config::Config;
+use crate::content::{Cache, Context, Now};
+use crate::http::HeadLimits;
+use crate::log::AccessLog;
+use crate::message::IMF_FIXDATE_BYTES;
+use crate::stats::{Boards, Tally};
+
+/// The worker's shared belongings.
+pub(super) struct Desk {
+    /// The configuration of this generation.
+    pub(super) config: Arc<Config>,
+    /// The document root.
+    pub(super) root: Arc<OwnedFd>,
+    /// All boards.
+    pub(super) boards: Boards,
+    /// Small files.
+    pub(super) cache: Cache,
+    /// Counts of this wake.
+    pub(super) tally: Tally,
+    /// A buffer for building paths.
+    pub(super) scratch: Vec<u8>,
+    /// Heads and small bodies of the connection whose turn it is; sent at the end of the turn, many in one call.
+    pub(super) out: Vec<u8>,
+    /// When this wake began.
+    pub(super) now: Now,
+    /// The same on a clock that never jumps, in milliseconds: what deadlines are measured by.
+    pub(super) monotonic_ms: u64,
+    /// The value of `Date`, made once a second.
+    pub(super) date: [u8; IMF_FIXDATE_BYTES],
+    /// Helper threads.
+    pub(super) offload: Offload,
+    /// The access log.
+    pub(super) access_log: AccessLog,
+    /// Is every answer the last of its connection, because this worker is about to end?
+    pub(super) is_draining: bool,
+    /// How many bytes of a body a connection may send in one turn.
+    pub(super) turn_bytes: usize,
+}
+
+impl Desk {
+    /// What a content provider may see of all this.
+    pub(super) fn context(&mut self) -> Context<'_> {
+        Context {
+            config: &self.config,
+            now: self.now,
+            root: self.root.as_fd(),
+            boards: &self.boards,
+            cache: &mut self.cache,
+            tally: &mut self.tally,
+            scratch: &mut self.scratch,
+        }
+    }
+
+    /// The limits of a request head.
+    pub(super) fn head_limits(&self) -> HeadLimits {
+        let limits = &self.config.limits;
+        HeadLimits { head_bytes: limits.head_bytes, target_bytes: limits.target_bytes, fields: limits.fields }
+    }
+}

@@ -1,0 +1,308 @@
+//! The event loop of a worker: one wait, then every connection that has something to do gets a turn.
+//! Process: worker, sealed. Blocks: in `Epoll::wait` only, at most a second, so that deadlines and heartbeat keep time.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::Ordering::Relaxed;
+
+use slab::Slab;
+
+use super::acceptor::Acceptor;
+use super::close_reason::CloseReason;
+use super::connection::{Connection, Flow, Step, Token};
+use super::desk::Desk;
+use super::transport::Transport;
+use super::vitals::Vitals;
+use crate::log::Logs;
+use crate::stats::{Board, WorkerState};
+use crate::sys::control::{Order, Received, WorkerEnd};
+use crate::sys::epoll::{Epoll, Event};
+
+/// Tokens above every connection's: the high half of a connection's token is an index, never this large.
+const CONTROL: u64 = u64::MAX;
+const HELPERS: u64 = u64::MAX - 1;
+/// Listener number n has the token `FIRST_LISTENER - n`.
+pub(super) const FIRST_LISTENER: u64 = u64::MAX - 2;
+const LOWEST_SPECIAL: u64 = u64::MAX - 0xffff;
+
+/// The loop's longest wait, and the time between two looks at all deadlines.
+const TICK_MS: u16 = 1000;
+/// The buffer into which every connection receives.
+const BUFFER_BYTES: usize = 256 * 1024;
+/// A body's share of a turn when other connections wait, and when none does.
+const SHARED_TURN_BYTES: usize = 128 * 1024;
+const LONE_TURN_BYTES: usize = 1024 * 1024;
+
+/// Why the loop runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// It takes connections.
+    Serving,
+    /// It finishes what it has, until this time on the monotonic clock (ms).
+    Draining { until_ms: u64 },
+}
+
+/// Everything a worker has while it serves.
+pub(super) struct EventLoop {
+    pub(super) epoll: Epoll,
+    pub(super) acceptor: Acceptor,
+    pub(super) connections: Slab<Connection>,
+    /// Who wants another turn without waiting for an event.
+    queue: VecDeque<Token>,
+    pub(super) desk: Desk,
+    buffer: Box<[u8]>,
+    logs: Logs,
+    board: &'static Board,
+    vitals: Vitals,
+    phase: Phase,
+    next_serial: u32,
+    next_tick_ms: u64,
+}
+
+impl EventLoop {
+    /// Sets everything up; nothing is accepted before `run`.
+    pub(super) fn new(
+        epoll: Epoll,
+        acceptor: Acceptor,
+        desk: Desk,
+        logs: Logs,
+        board: &'static Board,
+        vitals: Vitals,
+    ) -> Self {
+        Self {
+            epoll,
+            acceptor,
+            connections: Slab::new(),
+            queue: VecDeque::new(),
+            desk,
+            buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
+            logs,
+            board,
+            vitals,
+            phase: Phase::Serving,
+            next_serial: 0,
+            next_tick_ms: 0,
+        }
+    }
+
+    /// Starts to wait for orders, helper threads and connections.
+    pub(super) fn join(&mut self, control: &WorkerEnd) -> io::Result<()> {
+        self.epoll.add_input(control, CONTROL)?;
+        self.epoll.add_input(self.desk.offload.waker(), HELPERS)?;
+        self.acceptor.join(&self.epoll)
+    }
+
+    /// Serves until there is an order to end and nothing is left to finish.
+    #[doc(alias = "event_loop")]
+    pub(super) fn run(&mut self, control: &WorkerEnd) -> io::Result<()> {
+        while !self.is_over() {
+            let timeout = if self.queue.is_empty() { TICK_MS } else { 0 };
+            let count = self.epoll.wait(timeout)?;
+            self.vitals.read_clock(&mut self.desk);
+            self.desk.turn_bytes = if count + self.queue.len() > 1 { SHARED_TURN_BYTES } else { LONE_TURN_BYTES };
+            let queued = self.queue.len();
+            for index in 0..count {
+                if let Some(event) = self.epoll.event(index) {
+                    self.dispatch(event, control);
+                }
+            }
+            self.give_turns(queued);
+            if self.desk.monotonic_ms >= self.next_tick_ms {
+                self.tick();
+            }
+            self.desk.access_log.flush();
+            self.desk.tally.publish(self.board);
+        }
+        Ok(())
+    }
+
+    fn dispatch(&mut self, event: Event, control: &WorkerEnd) {
+        match event.token {
+            CONTROL => self.obey(control),
+            HELPERS => self.collect_outcomes(),
+            listener @ LOWEST_SPECIAL.. => self.accept(listener),
+            number => {
+                let token = Token::from_number(number);
+                if let Some(connection) = self.find(token) {
+                    connection.note(event);
+                    if event.broken {
+                        self.process_or_drop_broken(token);
+                    } else {
+                        self.turn(token);
+                    }
+                }
+            }
+        }
+    }
+
+    fn find(&mut self, token: Token) -> Option<&mut Connection> {
+        self.connections.get_mut(token.key as usize).filter(|connection| connection.token == token)
+    }
+
+    /// A broken connection is noticed by its next call; one that waits for a helper thread makes none.
+    fn process_or_drop_broken(&mut self, token: Token) {
+        let waits = self.find(token).is_some_and(|connection| connection.awaits_job());
+        if waits {
+            self.close(token, CloseReason::Aborted);
+        } else {
+            self.turn(token);
+        }
+    }
+
+    /// One turn for one connection.
+    fn turn(&mut self, token: Token) {
+        let Some(connection) = self.connections.get_mut(token.key as usize).filter(|it| it.token == token) else {
+            return;
+        };
+        let step = connection.process(&mut self.buffer, &mut self.desk);
+        self.after(token, step);
+    }
+
+    /// What a turn led to.
+    fn after(&mut self, token: Token, step: Step) {
+        if let Step::Close(reason) = step {
+            return self.close(token, reason);
+        }
+        let Some(connection) = self.connections.get_mut(token.key as usize) else { return };
+        if !connection.is_watched {
+            if self.epoll.add_connection(&*connection, token.number()).is_err() {
+                return self.close(token, CloseReason::Overloaded);
+            }
+            connection.is_watched = true;
+        }
+        if step == Step::Again && !connection.is_queued {
+            connection.is_queued = true;
+            self.queue.push_back(token);
+        }
+    }
+
+    /// Those that were queued before this wake get their next turn; who queues up now waits for the next wake.
+    fn give_turns(&mut self, queued: usize) {
+        for _ in 0..queued {
+            let Some(token) = self.queue.pop_front() else { break };
+            if let Some(connection) = self.find(token) {
+                connection.is_queued = false;
+                self.turn(token);
+            }
+        }
+    }
+
+    fn close(&mut self, token: Token, reason: CloseReason) {
+        if self.find(token).is_none() {
+            return;
+        }
+        let mut connection = self.connections.remove(token.key as usize);
+        connection.log_reply(&mut self.desk);
+        reason.count(&mut self.desk.tally);
+        self.board.connections.store(self.connections.len() as u64, Relaxed);
+        // Dropping it closes the socket, which also takes it out of epoll. Sinks remove their temporaries.
+        drop(connection);
+        self.acceptor.has_room(&self.epoll, self.connections.len());
+    }
+
+    /// Takes one connection a wake, so that the other workers get their share.
+    fn accept(&mut self, listener: u64) {
+        let number = usize::try_from(FIRST_LISTENER - listener).unwrap_or(usize::MAX);
+        if let Some(accepted) = self.acceptor.accept(number, &self.epoll, self.connections.len()) {
+            self.admit(accepted);
+            for waiting in self.acceptor.pause_if_full(&self.epoll, self.connections.len()) {
+                self.admit(waiting);
+            }
+        }
+    }
+
+    fn admit(&mut self, (socket, peer): super::acceptor::Accepted) {
+        let entry = self.connections.vacant_entry();
+        let Ok(key) = u32::try_from(entry.key()) else { return };
+        self.next_serial = self.next_serial.wrapping_add(1);
+        let token = Token { key, serial: self.next_serial };
+        entry.insert(Connection::new(Transport::Plain(socket), peer, token, &self.desk));
+        self.desk.tally.accepted += 1;
+        self.board.connections.store(self.connections.len() as u64, Relaxed);
+        // The request is often there already: then a short connection never costs an epoll_ctl.
+        self.turn(token);
+    }
+
+    fn collect_outcomes(&mut self) {
+        self.desk.offload.waker().clear();
+        while let Some((token, outcome)) = self.desk.offload.next_outcome() {
+            let Some(connection) = self.connections.get_mut(token.key as usize).filter(|it| it.token == token) else {
+                continue;
+            };
+            match connection.take_outcome(outcome, &mut self.desk) {
+                Flow::Close(reason) => self.close(token, reason),
+                Flow::Next | Flow::Yield | Flow::Wait => self.turn(token),
+            }
+        }
+    }
+
+    fn obey(&mut self, control: &WorkerEnd) {
+        loop {
+            match control.receive() {
+                Ok(Received::Order(Order::Drain)) => self.drain(false),
+                Ok(Received::Order(Order::Stop)) => self.drain(true),
+                Ok(Received::Order(Order::Logs(fds))) => self.reopen_logs(fds),
+                Ok(Received::Empty) => return,
+                // The supervisor is gone: nobody would replace this worker, nobody would stop it.
+                Ok(Received::Closed) | Err(_) => return self.drain(true),
+            }
+        }
+    }
+
+    fn reopen_logs(&mut self, fds: Vec<std::os::fd::OwnedFd>) {
+        // What was logged before the rotation belongs into the old file.
+        self.desk.access_log.flush();
+        if let Ok(logs) = Logs::from_fds(&self.desk.config.log, fds) {
+            self.desk.access_log.reopen(&logs);
+            self.logs = logs;
+        }
+    }
+
+    /// Leaves the listeners and finishes what is there; `closes_idle` if idle clients are not waited for.
+    fn drain(&mut self, closes_idle: bool) {
+        let limits = &self.desk.config.timeouts;
+        let limit = if closes_idle { limits.drain } else { limits.quit.max(limits.drain) };
+        let until_ms = self.desk.monotonic_ms + u64::try_from(limit.as_millis()).unwrap_or(u64::MAX / 2);
+        if self.phase == Phase::Serving {
+            self.board.state.store(WorkerState::Draining as u64, Relaxed);
+            self.desk.is_draining = true;
+            for accepted in self.acceptor.leave(&self.epoll) {
+                self.admit(accepted);
+            }
+        }
+        self.phase = Phase::Draining { until_ms };
+        if closes_idle {
+            for token in self.tokens(Connection::is_idle) {
+                self.close(token, CloseReason::ShutDown);
+            }
+        }
+    }
+
+    fn tokens(&self, wanted: impl Fn(&Connection) -> bool) -> Vec<Token> {
+        self.connections.iter().filter(|(_, it)| wanted(it)).map(|(_, it)| it.token).collect()
+    }
+
+    fn is_over(&self) -> bool {
+        match self.phase {
+            Phase::Serving => false,
+            Phase::Draining { until_ms } => self.connections.is_empty() || self.desk.monotonic_ms >= until_ms,
+        }
+    }
+
+    /// Once a second: deadlines, heartbeat, memory, and listeners that were left when something had run out.
+    fn tick(&mut self) {
+        self.next_tick_ms = self.desk.monotonic_ms + u64::from(TICK_MS);
+        self.vitals.publish(self.board, &self.desk);
+        if self.phase == Phase::Serving {
+            self.acceptor.try_again(&self.epoll, self.connections.len());
+        }
+        let now = self.desk.monotonic_ms;
+        for token in self.tokens(|connection| connection.deadline_ms <= now) {
+            let Some(connection) = self.connections.get_mut(token.key as usize) else { continue };
+            match connection.expire(&mut self.desk) {
+                Flow::Close(reason) => self.close(token, reason),
+                Flow::Next | Flow::Yield | Flow::Wait => self.turn(token),
+            }
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! One request and its answer, as far as it must outlive the turn in which it began: its content coming in, a job
+//! awaited, its reply going out. A connection without one owns next to nothing.
+//! Process: worker.
+
+use crate::content::ErrorForm;
+use crate::http::{ChunkedDecoder, Facts};
+use crate::log::{Line, RequestLine};
+use crate::message::{Body, BodySink, FieldName, Finish, Refusal, Request};
+
+/// What of a request is needed to answer and log it when its bytes are gone.
+pub(super) struct Asked {
+    /// For `format`.
+    pub(super) facts: Facts,
+    /// How the client likes its errors.
+    pub(super) error_form: ErrorForm,
+    /// What the access log says of it; `None` if there is no access log.
+    pub(super) for_log: Option<Box<AskedForLog>>,
+}
+
+/// The client's words that the access log repeats.
+pub(super) struct AskedForLog {
+    /// Method, target and version.
+    pub(super) request: String,
+    /// `Referer`.
+    pub(super) referer: Option<Box<[u8]>>,
+    /// `User-Agent`.
+    pub(super) user_agent: Option<Box<[u8]>>,
+}
+
+impl AskedForLog {
+    /// Copies them.
+    pub(super) fn of(request: &Request<'_>, line: &str) -> Self {
+        let copy = |name| request.field(name).map(Box::from);
+        Self { request: line.to_owned(), referer: copy(FieldName::Referer), user_agent: copy(FieldName::UserAgent) }
+    }
+
+    /// The same as the log takes it.
+    pub(super) fn line<'r>(&'r self, template: RequestLine<'r>) -> RequestLine<'r> {
+        RequestLine {
+            request: Some(self.request.as_bytes()),
+            referer: self.referer.as_deref(),
+            user_agent: self.user_agent.as_deref(),
+            ..template
+        }
+    }
+}
+
+/// The content of a request on its way in.
+pub(super) struct Receiving {
+    /// Who takes it.
+    pub(super) sink: Box<dyn BodySink>,
+    /// Where it ends.
+    pub(super) decoder: Decoder,
+    /// How many more bytes of content are taken.
+    pub(super) room: u64,
+    /// Must `100 Continue` be sent before anything comes?
+    pub(super) owes_continue: bool,
+    /// Whose content it is.
+    pub(super) asked: Asked,
+}
+
+/// The two ways in which content is framed.
+pub(super) enum Decoder {
+    /// So many bytes are left.
+    Length(u64),
+    /// Until the last chunk.
+    Chunked(ChunkedDecoder),
+}
+
+/// What a helper thread is working for.
+pub(super) enum Awaiting {
+    /// The answer to this request.
+    Answer(Asked),
+    /// The next piece of this reply.
+    Piece(Sending),
+}
+
+/// A reply on its way out; its head has been formatted.
+pub(super) struct Sending {
+    /// What is still to be sent after the bytes that are formatted.
+    pub(super) body: Body,
+    /// Does each piece need a chunk around it?
+    pub(super) is_chunked: bool,
+    /// What comes after the reply.
+    pub(super) then: Then,
+    /// The line of the access log, lacking the bytes sent.
+    pub(super) log: Option<Line>,
+    /// Bytes of content that the transport has taken, or that are formatted.
+    pub(super) sent_bytes: u64,
+}
+
+/// What a connection does after a reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Then {
+    /// Waits for the next request.
+    Next,
+    /// Closes: the client knows that this was the last reply and sends nothing more.
+    Close,
+    /// Says that it sends no more, and reads on until the client has noticed. A close with unread bytes would be a
+    /// reset, and a reset can take the reply away from a client that has not read it yet (RFC 9112 section 9.6).
+    Linger,
+}
+
+/// Takes content that nobody wants, so that the answer does not depend on how the bytes are split.
+pub(super) struct Discard(pub(super) Finish);
+
+impl BodySink for Discard {
+    fn take(&mut self, _chunk: &[u8]) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Finish {
+        self.0
+    }
+}

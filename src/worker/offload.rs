@@ -1,0 +1,130 @@
+//! Helper threads: a fixed few, for what may block or compute for long. Disk and computing apart.
+//! Process: worker; started after landlock and before seccomp, so that both hold for them. Queues are bounded.
+
+use std::io;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::connection::Token;
+use crate::message::{BodySource, Job, PIECE_BYTES, Progress, Refusal, Response};
+use crate::sys::epoll::Waker;
+use crate::sys::process;
+
+/// Threads that sync, rename, delete.
+const DISK_THREADS: usize = 2;
+/// Threads that draw, hash and list, at a lower priority than the loop.
+const SOURCE_THREADS: usize = 2;
+/// Tasks that wait for a thread, a pool. A connection has at most one, so this is also how many may be busy at once.
+const QUEUE_TASKS: usize = 4096;
+/// Nice value of the threads that compute: the event loop goes first.
+const SOURCE_NICE: i32 = 10;
+
+/// What a helper thread does for a connection.
+pub(super) enum Task {
+    /// Something that ends in an answer.
+    Job(Job),
+    /// The next piece of a body.
+    Piece(Box<dyn BodySource>),
+}
+
+/// What came of a task.
+pub(super) enum Outcome {
+    /// The answer.
+    Answer(Result<Response, Refusal>),
+    /// A piece of a body, and its source for the next one.
+    Piece { source: Box<dyn BodySource>, bytes: Vec<u8>, progress: io::Result<Progress> },
+}
+
+type Assignment = (Token, Task);
+
+/// The loop's end of the helper threads.
+pub(super) struct Offload {
+    disk: SyncSender<Assignment>,
+    sources: SyncSender<Assignment>,
+    done: Receiver<(Token, Outcome)>,
+    waker: Arc<Waker>,
+}
+
+impl Offload {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// When the system has no more threads or descriptors.
+    pub(super) fn start() -> io::Result<Self> {
+        let waker = Arc::new(Waker::new()?);
+        let (report, done) = channel();
+        let disk = start_pool("disk", DISK_THREADS, 0, &report, &waker)?;
+        let sources = start_pool("source", SOURCE_THREADS, SOURCE_NICE, &report, &waker)?;
+        Ok(Self { disk, sources, done, waker })
+    }
+
+    /// Hands a task to a thread; false if too many wait already.
+    pub(super) fn submit(&self, token: Token, task: Task) -> bool {
+        let queue = match task {
+            Task::Job(_) => &self.disk,
+            Task::Piece(_) => &self.sources,
+        };
+        match queue.try_send((token, task)) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
+        }
+    }
+
+    /// What wakes the loop when a task is done.
+    pub(super) fn waker(&self) -> &Waker {
+        &self.waker
+    }
+
+    /// The next outcome, if there is one.
+    pub(super) fn next_outcome(&self) -> Option<(Token, Outcome)> {
+        self.done.try_recv().ok()
+    }
+}
+
+fn start_pool(
+    name: &str,
+    threads: usize,
+    nice: i32,
+    report: &Sender<(Token, Outcome)>,
+    waker: &Arc<Waker>,
+) -> io::Result<SyncSender<Assignment>> {
+    let (submit, queue) = sync_channel(QUEUE_TASKS);
+    let queue = Arc::new(Mutex::new(queue));
+    for _ in 0..threads {
+        let (queue, report, waker) = (queue.clone(), report.clone(), waker.clone());
+        let builder = std::thread::Builder::new().name(name.to_owned()).stack_size(256 * 1024);
+        // The seal forbids to change priorities, so the thread has done it before `start` returns.
+        let (is_set, set) = sync_channel(0);
+        builder.spawn(move || {
+            process::be_nice(nice);
+            let _ = is_set.send(());
+            work(&queue, &report, &waker);
+        })?;
+        let _ = set.recv();
+    }
+    Ok(submit)
+}
+
+/// The life of a helper thread: it ends when the loop does.
+fn work(queue: &Mutex<Receiver<Assignment>>, report: &Sender<(Token, Outcome)>, waker: &Waker) {
+    loop {
+        // The lock is given back before the work starts. A panic aborts the process, so it is never poisoned.
+        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok((token, task)) = next else { return };
+        if report.send((token, perform(task))).is_err() {
+            return;
+        }
+        waker.wake();
+    }
+}
+
+fn perform(task: Task) -> Outcome {
+    match task {
+        Task::Job(job) => Outcome::Answer(job()),
+        Task::Piece(mut source) => {
+            let mut bytes = Vec::with_capacity(PIECE_BYTES);
+            let progress = source.fill(&mut bytes);
+            Outcome::Piece { source, bytes, progress }
+        }
+    }
+}

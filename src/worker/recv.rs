@@ -1,0 +1,314 @@
+//! Box `recv_request`: bytes come in, heads are parsed, contents go to their sinks.
+//! Process: worker, sealed. Trusts: nothing. Blocks: never.
+
+use super::close_reason::CloseReason;
+use super::connection::{Connection, Flow, Input, State};
+use super::desk::Desk;
+use super::exchange::{Asked, AskedForLog, Awaiting, Decoder, Discard, Receiving};
+use super::offload::Task;
+use super::transport::Transferred;
+use crate::content::{self, ErrorForm};
+use crate::http::{self, ChunkedDecoder, Facts, Head, Parsed, Piece};
+use crate::message::{BodyFraming, BodySink, Fields, Finish, Handled, Job, Refusal, Request, Response, Status};
+
+/// How much content that nobody wants is read and dropped so that the connection can go on.
+const DISCARD_LIMIT_BYTES: u64 = 1024 * 1024;
+/// How much content a connection may bring in one turn.
+const RECEIVED_A_TURN_BYTES: usize = 512 * 1024;
+/// Formatted replies are sent when they are this many, even if more requests wait.
+const OUT_BATCH_BYTES: usize = 64 * 1024;
+
+impl Connection {
+    /// `RecvHead`: answers the next request that has arrived in full, or receives more.
+    #[doc(alias = "recv_request")]
+    pub(super) fn recv_head(&mut self, buffer: &mut [u8], input: &mut Input, desk: &mut Desk) -> Flow {
+        // Who does not take its replies gets no more of them.
+        if !self.unsent.is_empty() || desk.out.len() > OUT_BATCH_BYTES {
+            let flow = self.flush(desk, false);
+            if !matches!(flow, Flow::Next) {
+                return flow;
+            }
+        }
+        let limits = desk.head_limits();
+        if !input.is_empty() {
+            let mut fields = Fields::default();
+            match http::parse(input.bytes(buffer), limits, &mut fields) {
+                Ok(Parsed::Complete(head, used)) => {
+                    input.consume(used);
+                    self.head_begun = false;
+                    return self.handle(&head, &fields, desk);
+                }
+                Ok(Parsed::Incomplete) => self.begin_head(desk),
+                Err(refusal) => {
+                    input.consume(usize::MAX / 2);
+                    return self.refuse_unparsed(&refusal, desk);
+                }
+            }
+        }
+        // No more than a head can take: what follows a large request belongs to the kernel's buffer, not to ours.
+        let room = limits.head_bytes.saturating_sub(input.end - input.start).max(1);
+        match self.receive(buffer, input, room, desk) {
+            Flow::Close(reason) => Flow::Close(if input.is_empty() { CloseReason::ClientDone } else { reason }),
+            flow @ (Flow::Next | Flow::Yield | Flow::Wait) => flow,
+        }
+    }
+
+    /// The deadline of a head runs from its first byte, however slowly the others come.
+    fn begin_head(&mut self, desk: &Desk) {
+        if !self.head_begun {
+            self.head_begun = true;
+            self.set_deadline(desk, desk.config.timeouts.head);
+        }
+    }
+
+    /// Receives up to `room` bytes behind those that are there.
+    fn receive(&mut self, buffer: &mut [u8], input: &mut Input, room: usize, desk: &mut Desk) -> Flow {
+        if !self.can_receive {
+            return Flow::Wait;
+        }
+        buffer.copy_within(input.start..input.end, 0);
+        *input = Input { start: 0, end: input.end - input.start, ..*input };
+        let limit = input.end.saturating_add(room).min(buffer.len());
+        let Some(free) = buffer.get_mut(input.end..limit) else { return Flow::Close(CloseReason::Aborted) };
+        let wanted = free.len();
+        match self.transport.receive(free) {
+            Transferred::Bytes(count) => {
+                input.end += count;
+                input.received += count;
+                desk.tally.received_bytes += count as u64;
+                // A short read has emptied the socket (epoll(7)); what comes later makes an event of its own.
+                self.can_receive = count == wanted || self.peer_hung_up;
+                Flow::Next
+            }
+            Transferred::Later => {
+                self.can_receive = false;
+                Flow::Wait
+            }
+            Transferred::End | Transferred::Broken => Flow::Close(CloseReason::Aborted),
+        }
+    }
+
+    /// A head is complete: through the pipeline with it.
+    fn handle(&mut self, head: &Head<'_>, fields: &Fields<'_>, desk: &mut Desk) -> Flow {
+        self.requests = self.requests.saturating_add(1);
+        let request = match http::validate(head, fields) {
+            Ok(request) => request,
+            Err(refusal) => return self.refuse_head(head, fields, &refusal, desk),
+        };
+        let may_go_on = !desk.is_draining && self.requests < desk.config.limits.requests_per_connection;
+        let facts = Facts {
+            method: request.method,
+            version: request.version,
+            keep_alive: request.keep_alive && may_go_on,
+            client_closes: !request.keep_alive,
+        };
+        let handled = http::handle_request(&mut desk.context(), &request);
+        match (handled, request.framing) {
+            (Handled::Reply(response), BodyFraming::None) => self.reply_now(response, facts, &request, head, desk),
+            (Handled::Reply(response), _) => {
+                self.discard_then(Finish::Reply(Ok(response)), facts, &request, head, desk)
+            }
+            (Handled::Await(job), BodyFraming::None) => self.start_job(job, asked(&request, head, facts, desk), desk),
+            (Handled::Await(job), _) => self.discard_then(Finish::Job(job), facts, &request, head, desk),
+            (Handled::Receive(receive), BodyFraming::None) => {
+                let asked = asked(&request, head, facts, desk);
+                self.finish_body(receive.sink.finish(), asked, desk)
+            }
+            (Handled::Receive(receive), _) => {
+                let asked = asked(&request, head, facts, desk);
+                self.start_body(receive.sink, receive.limit_bytes, &request, asked, desk)
+            }
+        }
+    }
+
+    /// The answer is known before the content has come. A short content is read and dropped; for a long one, or one
+    /// that waits for our word, the answer goes out at once and ends the connection.
+    fn discard_then(
+        &mut self,
+        finish: Finish,
+        facts: Facts,
+        request: &Request<'_>,
+        head: &Head<'_>,
+        desk: &mut Desk,
+    ) -> Flow {
+        let is_short = request.framing.length().is_none_or(|length| length <= DISCARD_LIMIT_BYTES);
+        if is_short && !request.expects_continue {
+            let asked = asked(request, head, facts, desk);
+            return self.start_body(Box::new(Discard(finish)), DISCARD_LIMIT_BYTES, request, asked, desk);
+        }
+        let facts = Facts { keep_alive: false, ..facts };
+        match finish {
+            Finish::Reply(Ok(response)) => self.reply_and_linger(response, facts, request, head, desk),
+            Finish::Reply(Err(refusal)) => {
+                let response = content::error(&refusal, ErrorForm::of(request.fields));
+                self.reply_and_linger(response, facts, request, head, desk)
+            }
+            Finish::Job(job) => self.start_job(job, asked(request, head, facts, desk), desk),
+        }
+    }
+
+    fn start_body(
+        &mut self,
+        sink: Box<dyn BodySink>,
+        room: u64,
+        request: &Request<'_>,
+        asked: Asked,
+        desk: &mut Desk,
+    ) -> Flow {
+        let decoder = match request.framing {
+            BodyFraming::Length(length) => Decoder::Length(length),
+            BodyFraming::None => Decoder::Length(0),
+            BodyFraming::Chunked => Decoder::Chunked(ChunkedDecoder::default()),
+        };
+        let owes_continue = request.expects_continue;
+        self.state = State::RecvBody(Box::new(Receiving { sink, decoder, room, owes_continue, asked }));
+        self.set_deadline(desk, desk.config.timeouts.body);
+        Flow::Next
+    }
+
+    /// `RecvBody`: hands what has arrived to the sink, or receives more.
+    pub(super) fn recv_body(&mut self, buffer: &mut [u8], input: &mut Input, desk: &mut Desk) -> Flow {
+        let State::RecvBody(receiving) = &mut self.state else { return Flow::Close(CloseReason::Aborted) };
+        if input.is_empty() {
+            if receiving.owes_continue {
+                receiving.owes_continue = false;
+                desk.out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+            }
+            // Earlier replies, and the permission to go on, must not wait for the content.
+            if let flow @ (Flow::Close(_) | Flow::Yield) = self.flush(desk, false) {
+                return flow;
+            }
+            if input.received > RECEIVED_A_TURN_BYTES {
+                return Flow::Yield;
+            }
+            let room = receiving_room(&self.state, buffer.len());
+            let flow = self.receive(buffer, input, room, desk);
+            if matches!(flow, Flow::Next) {
+                self.set_deadline(desk, desk.config.timeouts.body);
+            }
+            return flow;
+        }
+        receiving.owes_continue = false;
+        match take_content(receiving, input, buffer) {
+            Ok(Taken::More) => Flow::Next,
+            Ok(Taken::All) => {
+                let State::RecvBody(receiving) = std::mem::replace(&mut self.state, State::RecvHead) else {
+                    return Flow::Close(CloseReason::Aborted);
+                };
+                let Receiving { sink, asked, .. } = *receiving;
+                self.finish_body(sink.finish(), asked, desk)
+            }
+            Err(refusal) => {
+                input.consume(usize::MAX / 2);
+                self.refuse_body(&refusal, desk)
+            }
+        }
+    }
+
+    fn finish_body(&mut self, finish: Finish, asked: Asked, desk: &mut Desk) -> Flow {
+        match finish {
+            Finish::Reply(answer) => self.answer(asked, answer, desk),
+            Finish::Job(job) => self.start_job(job, asked, desk),
+        }
+    }
+
+    fn start_job(&mut self, job: Job, asked: Asked, desk: &mut Desk) -> Flow {
+        if desk.offload.submit(self.token, Task::Job(job)) {
+            return self.await_job(Awaiting::Answer(asked), desk);
+        }
+        self.answer(asked, Err(busy()), desk)
+    }
+
+    /// Content that can't be taken: what follows it can't be found any more.
+    pub(super) fn refuse_body(&mut self, refusal: &Refusal, desk: &mut Desk) -> Flow {
+        let State::RecvBody(receiving) = std::mem::replace(&mut self.state, State::RecvHead) else {
+            return Flow::Close(CloseReason::Aborted);
+        };
+        let mut asked = receiving.asked;
+        asked.facts.keep_alive = false;
+        let response = content::error(refusal, asked.error_form);
+        self.reply_later(response, &asked, desk)
+    }
+
+    /// Reads what a client still sends after our last word, until it notices.
+    pub(super) fn linger(&mut self, buffer: &mut [u8], input: &mut Input) -> Flow {
+        *input = Input::default();
+        if !self.can_receive {
+            return Flow::Wait;
+        }
+        match self.transport.receive(buffer) {
+            // Others first: this client gets nothing more whatever it sends.
+            Transferred::Bytes(_) => Flow::Yield,
+            Transferred::Later => {
+                self.can_receive = false;
+                Flow::Wait
+            }
+            Transferred::End | Transferred::Broken => Flow::Close(CloseReason::Answered),
+        }
+    }
+}
+
+/// How much content to receive at once: no more than belongs to it, where that is known.
+fn receiving_room(state: &State, buffer_bytes: usize) -> usize {
+    match state {
+        State::RecvBody(receiving) => match receiving.decoder {
+            Decoder::Length(left) => usize::try_from(left).unwrap_or(usize::MAX).min(buffer_bytes),
+            Decoder::Chunked(_) => buffer_bytes,
+        },
+        State::RecvHead | State::AwaitJob(_) | State::SendReply(_) | State::Linger => 0,
+    }
+}
+
+/// Is the content complete?
+enum Taken {
+    More,
+    All,
+}
+
+/// Hands one run of content to the sink.
+fn take_content(receiving: &mut Receiving, input: &mut Input, buffer: &[u8]) -> Result<Taken, Refusal> {
+    let bytes = input.bytes(buffer);
+    let (content, used, is_end) = match &mut receiving.decoder {
+        Decoder::Length(left) => {
+            let take = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
+            *left -= take as u64;
+            (bytes.get(..take).unwrap_or_default(), take, *left == 0)
+        }
+        Decoder::Chunked(decoder) => match decoder.next(bytes)? {
+            Piece::Content(content, used) => (content, used, false),
+            Piece::More => (&[][..], bytes.len(), false),
+            Piece::End(used) => (&[][..], used, true),
+        },
+    };
+    let Some(room) = receiving.room.checked_sub(content.len() as u64) else {
+        let detail = "The content is longer than what is taken here.";
+        return Err(Refusal::closing(Status::CONTENT_TOO_LARGE, detail));
+    };
+    receiving.room = room;
+    if !content.is_empty() {
+        receiving.sink.take(content)?;
+    }
+    input.consume(used);
+    Ok(if is_end { Taken::All } else { Taken::More })
+}
+
+/// What must outlive the bytes of this request.
+fn asked(request: &Request<'_>, head: &Head<'_>, facts: Facts, desk: &Desk) -> Asked {
+    let for_log = desk.access_log.is_on().then(|| Box::new(AskedForLog::of(request, head.line)));
+    Asked { facts, error_form: ErrorForm::of(request.fields), for_log }
+}
+
+/// The helper threads have more to do than they can.
+fn busy() -> Refusal {
+    use crate::message::{FieldName, Value};
+    Refusal::new(Status::SERVICE_UNAVAILABLE, "The server is busy; try again in a moment.")
+        .with_field(FieldName::RetryAfter, Value::Number(1))
+}
+
+/// Shorthand for the send half, which answers in the error form of the request.
+pub(super) fn respond(answer: Result<Response, Refusal>, form: ErrorForm) -> (Response, bool) {
+    match answer {
+        Ok(response) => (response, false),
+        Err(refusal) => (content::error(&refusal, form), refusal.ends_connection),
+    }
+}

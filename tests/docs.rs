@@ -1,0 +1,178 @@
+//! Promises of the documents, executed: the manual page and the sample configuration tell every key, every option,
+//! every default and every bound, and tell them truly.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its ground gives way")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use fileserv::cli;
+use fileserv::config::{Config, ListenAddress, LogTarget, Options, Override, Source, Verb, bounds, keys, load};
+
+fn read(name: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
+}
+
+/// A key of a document: what is said to be its default, and all that is said of it.
+#[derive(Debug, Default)]
+struct Entry {
+    default: Option<String>,
+    words: String,
+}
+
+/// The keys of the manual page: `.It Cm KEY = DEFAULT`, and the text up to the next one.
+fn manual_entries() -> BTreeMap<String, Entry> {
+    let page = read("man/fileserv.8").replace("\\(dq", "\"");
+    let (_, section) = page.split_once(".Sh CONFIGURATION\n").unwrap();
+    let (section, _) = section.split_once("\n.Sh ").unwrap();
+    let entry = |item: &str| {
+        let (head, words) = item.split_once('\n').unwrap();
+        let (key, default) = head.split_once(" = ").map_or((head, None), |(key, value)| (key, Some(value.to_owned())));
+        (key.to_owned(), Entry { default, words: words.replace('\n', " ") })
+    };
+    section.split(".It Cm ").skip(1).map(entry).collect()
+}
+
+/// The keys of the sample: `#KEY = DEFAULT`, or `KEY = VALUE` with `# Default: DEFAULT` above; all comments above a key
+/// are about it. Of a key that stands there twice the second is an example.
+fn sample_entries() -> BTreeMap<String, Entry> {
+    let (mut entries, mut table, mut above) = (BTreeMap::new(), String::new(), Vec::new());
+    for line in read("etc/fileserv.toml").lines().map(str::to_owned) {
+        let bare = line.strip_prefix('#').unwrap_or(&line);
+        let declared = above.iter().find_map(|words: &String| words.strip_prefix("# Default: ").map(str::to_owned));
+        let words = above.join(" ").replace("# ", "");
+        let heading = bare.strip_prefix('[').map(|name| name.trim_matches(['[', ']']).to_owned());
+        if let Some(name) = heading {
+            let default = declared.filter(|default| !default.starts_with("none"));
+            entries.entry(name.clone()).or_insert(Entry { default, words });
+            table = format!("{name}.");
+            above.clear();
+        } else if let Some((key, value)) = bare.split_once(" = ").filter(|(key, _)| is_bare_key(key)) {
+            let default = declared.or_else(|| (bare != line).then(|| value.to_owned()));
+            let default = default.filter(|default| !default.starts_with("none"));
+            entries.entry(format!("{table}{key}")).or_insert(Entry { default, words });
+            above.clear();
+        } else if line.starts_with("# ") {
+            above.push(line);
+        } else {
+            above.clear();
+        }
+    }
+    entries
+}
+
+fn is_bare_key(key: &str) -> bool {
+    key.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_')
+}
+
+/// Loads the daemon's defaults, in a root that is always there, with these overrides.
+fn load_with(overrides: &[(&str, &str)]) -> Config {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("empty.toml");
+    fs::write(&file, "").unwrap();
+    let options = Options { root: Some("/".into()), ..Options::default() };
+    let set = |(key, value): &(&str, &str)| Override::parse(&format!("{key}={value}")).unwrap();
+    let overrides = overrides.iter().map(set).collect();
+    load(&Source::file("empty.toml".into(), file, options, overrides)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn assert_document_is_true(document: &str, entries: &BTreeMap<String, Entry>) {
+    for key in keys() {
+        assert!(entries.contains_key(&key), "{document} lacks the key {key}");
+    }
+    let without_default = ["user", "group", "routes", "access.path", "access.allow"];
+    let mut defaults = Vec::new();
+    for (key, entry) in entries.iter().filter(|(key, _)| keys().contains(key) || key.as_str() == "access") {
+        match &entry.default {
+            Some(value) if key == "root" => assert_eq!(*value, format!("{:?}", Config::default().root), "{document}"),
+            Some(value) => defaults.push((key.as_str(), value.as_str())),
+            None => assert!(without_default.contains(&key.as_str()), "{document} lacks the default of {key}"),
+        }
+    }
+    assert_eq!(load_with(&defaults), Config { root: "/".into(), ..Config::default() }, "{document}: {defaults:?}");
+    // One at a time as well: nothing may hide behind another key, nor be told of a key that isn't read.
+    for (key, value) in defaults {
+        assert_eq!(load_with(&[(key, value)]), load_with(&[]), "{document}: {key}");
+    }
+    for (key, least, most) in bounds() {
+        let range = format!("{least} to {most}");
+        let words = &entries.get(key).unwrap().words;
+        assert!(words.contains(&range), "{document} should tell that {key} is {range}: {words}");
+    }
+}
+
+#[test]
+fn the_manual_tells_every_key_with_its_default_and_bounds() {
+    assert_document_is_true("man/fileserv.8", &manual_entries());
+}
+
+#[test]
+fn the_sample_tells_every_key_with_its_default_and_bounds() {
+    assert_document_is_true("etc/fileserv.toml", &sample_entries());
+}
+
+#[test]
+fn the_documents_tell_no_key_that_does_not_exist() {
+    let known = |key: &String| {
+        let is_table = keys().iter().any(|known| known.starts_with(&format!("{key}.")));
+        is_table || keys().contains(key)
+    };
+    for key in manual_entries().keys().chain(sample_entries().keys()) {
+        assert!(known(key), "{key}");
+    }
+}
+
+#[test]
+fn the_manual_tells_every_option() {
+    let page = read("man/fileserv.8");
+    let help = cli::help();
+    let options: Vec<&str> = help
+        .lines()
+        .filter(|line| line.trim_start().starts_with('-'))
+        .flat_map(|line| line.split([' ', ',']).filter(|word| word.starts_with('-')))
+        .collect();
+    assert!(options.contains(&"--set") && options.contains(&"-c"), "{help}");
+    for option in options {
+        let name = option.strip_prefix('-').unwrap();
+        let told = page.lines().filter(|line| line.starts_with(".It Fl ")).any(|line| {
+            let words: Vec<&str> = line.split(' ').collect();
+            words.windows(2).any(|pair| pair == ["Fl", name])
+        });
+        assert!(told, "man/fileserv.8 lacks {option}");
+    }
+}
+
+#[test]
+fn the_sample_is_a_sane_service() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("etc/fileserv.toml");
+    let options = Options { root: Some("/".into()), ..Options::default() };
+    let config = load(&Source::file("etc/fileserv.toml".into(), file, options, Vec::new()));
+    let config = config.unwrap_or_else(|error| panic!("{error}"));
+    let listen = ["0.0.0.0:80", "[::]:80"].map(|address| address.parse::<ListenAddress>().unwrap());
+    assert_eq!(config.listen, listen);
+    assert_eq!(config.user.as_deref(), Some("fileserv"));
+    assert!(config.routes.is_empty());
+    assert!(config.access.verbs(b"/").contains(Verb::List));
+    assert!(!config.access.can_write());
+    assert_eq!(config.log.access, LogTarget::File("/var/log/fileserv/access.log".into()));
+}
+
+/// What an operator gets by taking away every `#` before a key: the examples must be right as well.
+#[test]
+fn the_sample_is_right_with_every_key_turned_on() {
+    let uncomment = |line: &str| match line.strip_prefix('#') {
+        Some(rest) if !rest.starts_with(' ') => rest.to_owned(),
+        Some(_) | None => line.to_owned(),
+    };
+    let text: Vec<String> = read("etc/fileserv.toml").lines().map(uncomment).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("all.toml");
+    fs::write(&file, text.join("\n")).unwrap();
+    let options = Options { root: Some("/".into()), ..Options::default() };
+    let config = load(&Source::file("all.toml".into(), file, options, Vec::new()));
+    let config = config.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(config.routes.len(), 3);
+    assert!(config.access.verbs(b"/incoming/x").contains(Verb::Create));
+    assert_eq!(config.group.as_deref(), Some("fileserv"));
+}
