@@ -178,11 +178,11 @@ mod tests {
     #[test]
     fn quick_use_serves_this_folder_to_this_machine() {
         let config = serve(&[]);
-        assert_eq!(config.root, std::env::current_dir().unwrap());
+        assert_eq!(config.sites.default.root, std::env::current_dir().unwrap());
         assert_eq!(config.listen.first().unwrap().to_string(), "127.0.0.1:8080");
-        assert!(!config.access.can_write());
+        assert!(!config.sites.can_write());
         assert_eq!(config.log.access, LogTarget::Off);
-        assert_eq!(config.routes.len(), 3);
+        assert_eq!(config.sites.default.routes.len(), 3);
     }
 
     #[test]
@@ -199,11 +199,11 @@ mod tests {
             "src",
         ]);
         let here = std::env::current_dir().unwrap();
-        assert_eq!(config.root, here.join("src"));
+        assert_eq!(config.sites.default.root, here.join("src"));
         let listen = [ListenAddress::Tcp("[::1]:0".parse().unwrap()), ListenAddress::Unix(here.join("sock"))];
         assert_eq!(config.listen, listen);
         assert_eq!((config.workers, config.user.as_deref(), config.limits.fields), (3, Some("www"), 9));
-        assert!(config.access.verbs(b"/x").contains(Verb::Create));
+        assert!(config.sites.default.access.verbs(b"/x").contains(Verb::Create));
         assert_eq!(config.log.access, LogTarget::File(here.join("a.log")));
         assert_eq!(serve(&["--access-log", "stderr"]).log.access, LogTarget::Stderr);
     }

@@ -4,7 +4,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use crate::config::Config;
+use crate::config::{Config, Sites};
 use crate::log::Logs;
 use crate::stats::{Board, Boards};
 use crate::sys::control::WorkerEnd;
@@ -22,8 +22,8 @@ pub struct Heritage {
     pub sweeps: bool,
     /// The listening sockets, shared with every worker and the supervisor; a reload keeps those that stay.
     pub listeners: Vec<Arc<Listener>>,
-    /// The document root, opened by the supervisor.
-    pub root: Arc<OwnedFd>,
+    /// The document root of each site, opened by the supervisor.
+    pub roots: Arc<Sites<OwnedFd>>,
     /// The board that this worker writes; its memory is writable in this process only.
     pub board: &'static Board,
     /// All boards, to be read.

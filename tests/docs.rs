@@ -152,9 +152,9 @@ fn the_sample_is_a_sane_service() {
     let listen = ["0.0.0.0:80", "[::]:80"].map(|address| address.parse::<ListenAddress>().unwrap());
     assert_eq!(config.listen, listen);
     assert_eq!(config.user.as_deref(), Some("fileserv"));
-    assert!(config.routes.is_empty());
-    assert!(config.access.verbs(b"/").contains(Verb::List));
-    assert!(!config.access.can_write());
+    assert!(config.sites.default.routes.is_empty());
+    assert!(config.sites.default.access.verbs(b"/").contains(Verb::List));
+    assert!(!config.sites.can_write());
     assert_eq!(config.log.access, LogTarget::File("/var/log/fileserv/access.log".into()));
 }
 
@@ -172,7 +172,7 @@ fn the_sample_is_right_with_every_key_turned_on() {
     let options = Options { root: Some("/".into()), ..Options::default() };
     let config = load(&Source::file("all.toml".into(), file, options, Vec::new()));
     let config = config.unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(config.routes.len(), 3);
-    assert!(config.access.verbs(b"/incoming/x").contains(Verb::Create));
+    assert_eq!(config.sites.default.routes.len(), 3);
+    assert!(config.sites.default.access.verbs(b"/incoming/x").contains(Verb::Create));
     assert_eq!(config.group.as_deref(), Some("fileserv"));
 }

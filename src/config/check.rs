@@ -1,18 +1,17 @@
 //! What no single value can tell: bounds, values that don't go together, and whether the root is there.
 //! Process: supervisor, at start with the rights that it still has, at a reload as the service user.
 
-use std::io::ErrorKind;
-use std::path::Path;
+use std::borrow::Cow;
 use std::time::Duration;
 
+use super::check_sites::sites_hold;
 use super::defaults::FIELDS_LIMIT;
 use super::units::{size_text, time_text};
 use super::{Config, ListenAddress};
-use crate::sys::file::open_root;
 
 /// What is wrong, and which keys (one of them set by the operator, if any was) it comes from.
 pub(super) struct Fault {
-    pub(super) keys: Vec<&'static str>,
+    pub(super) keys: Vec<Cow<'static, str>>,
     /// Which item of a list.
     pub(super) index: Option<usize>,
     pub(super) message: String,
@@ -23,7 +22,7 @@ pub(super) fn check(config: &Config) -> Result<(), Fault> {
     bounds_hold(config)?;
     sizes_go_together(config)?;
     listeners_go_together(&config.listen)?;
-    root_is_there(&config.root)
+    sites_hold(&config.sites)
 }
 
 #[derive(Clone, Copy)]
@@ -104,20 +103,21 @@ fn bounds_hold(config: &Config) -> Result<(), Fault> {
     };
     let [said, least, most] = [value(config), *least, *most].map(|value| unit.text(value));
     Err(Fault {
-        keys: vec![key],
+        keys: vec![(*key).into()],
         index: None,
         message: format!("{said} is not possible for {key}; write {least} to {most}"),
     })
 }
 
 fn sizes_go_together(config: &Config) -> Result<(), Fault> {
-    let fault = |keys, message| Err(Fault { keys, index: None, message });
+    let fault =
+        |keys: [&'static str; 2], message| Err(Fault { keys: keys.map(Cow::from).into(), index: None, message });
     let (limits, cache) = (&config.limits, &config.cache);
     let text = |bytes: usize| size_text(bytes as u64);
     if limits.target_bytes >= limits.head_bytes {
         let (target, head) = (text(limits.target_bytes), text(limits.head_bytes));
         return fault(
-            vec!["limits.target_bytes", "limits.head_bytes"],
+            ["limits.target_bytes", "limits.head_bytes"],
             format!(
                 "the target is a part of the head: limits.target_bytes ({target}) must be less than limits.head_bytes ({head})"
             ),
@@ -127,7 +127,7 @@ fn sizes_go_together(config: &Config) -> Result<(), Fault> {
     if cache.bytes != 0 && cache.file_bytes > cache.bytes {
         let (file, all) = (text(cache.file_bytes), text(cache.bytes));
         return fault(
-            vec!["cache.file_bytes", "cache.bytes"],
+            ["cache.file_bytes", "cache.bytes"],
             format!("a file is kept whole: cache.file_bytes ({file}) must not be more than cache.bytes ({all})"),
         );
     }
@@ -138,7 +138,7 @@ fn sizes_go_together(config: &Config) -> Result<(), Fault> {
 const LISTENERS_LIMIT: usize = 64;
 
 fn listeners_go_together(listen: &[ListenAddress]) -> Result<(), Fault> {
-    let fault = |index, message| Err(Fault { keys: vec!["listen"], index, message });
+    let fault = |index, message| Err(Fault { keys: vec!["listen".into()], index, message });
     if listen.is_empty() {
         return fault(None, "nobody could connect; write at least one address, such as \"127.0.0.1:8080\"".to_owned());
     }
@@ -161,32 +161,14 @@ fn listeners_go_together(listen: &[ListenAddress]) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The supervisor opens the root again: what is checked here is that it makes sense to go on.
-fn root_is_there(root: &Path) -> Result<(), Fault> {
-    let Err(error) = open_root(root) else {
-        return Ok(());
-    };
-    let (shown, kind) = (root.display(), error.kind());
-    let message = if kind == ErrorKind::NotFound {
-        format!("the root {shown} does not exist; write a folder that does")
-    } else if kind == ErrorKind::NotADirectory {
-        format!("the root {shown} is not a folder; write one")
-    } else if kind == ErrorKind::PermissionDenied {
-        let folder = root.ancestors().skip(1).find(|folder| open_root(folder).is_ok()).unwrap_or(root);
-        format!("the root {shown} can't be reached: {} lacks `x` for the user who serves", folder.display())
-    } else {
-        format!("the root {shown} can't be opened: {error}")
-    };
-    Err(Fault { keys: vec!["root"], index: None, message })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::keys;
 
     fn in_root(change: impl FnOnce(&mut Config)) -> Result<(), String> {
-        let mut config = Config { root: "/".into(), ..Config::default() };
+        let mut config = Config::default();
+        config.sites.default.root = "/".into();
         change(&mut config);
         check(&config).map_err(|fault| fault.message)
     }
@@ -225,16 +207,5 @@ mod tests {
         assert!(listen(&["127.0.0.1:80", "0.0.0.0:80"]).is_err_and(|error| error.contains("the wider one")));
         assert!(listen(&["127.0.0.1:80", "127.0.0.1:80"]).is_err_and(|error| error.contains("twice")));
         assert!(listen(&[]).is_err_and(|error| error.contains("nobody could connect")));
-    }
-
-    #[test]
-    fn a_root_must_be_a_folder_that_is_there() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("file");
-        std::fs::write(&file, "").unwrap();
-        let error = |root: &Path| root_is_there(root).map_err(|fault| fault.message);
-        assert_eq!(error(folder.path()), Ok(()));
-        assert!(error(&file).is_err_and(|error| error.contains("not a folder")));
-        assert!(error(&folder.path().join("none")).is_err_and(|error| error.contains("does not exist")));
     }
 }

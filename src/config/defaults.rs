@@ -1,12 +1,13 @@
 //! What holds when nothing is said: of the daemon, and of quick use from a shell.
 //! Process: supervisor.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::values::Workers;
 use super::{
-    AccessRule, AccessRules, Cache, Config, Durability, Limits, ListenAddress, Log, LogTarget, Provider, RouteRule,
-    Sandbox, Timeouts, Uploads, Verb, Verbs,
+    AccessRule, AccessRules, Cache, Config, Durability, ErrorPages, FieldRules, Limits, ListenAddress, Log, LogTarget,
+    Provider, Redirects, RouteRule, Sandbox, Site, Sites, Timeouts, Uploads, Verb, Verbs,
 };
 
 const KIB: usize = 1 << 10;
@@ -20,11 +21,8 @@ impl Default for Config {
             user: None,
             group: None,
             workers: Workers::auto().into(),
-            root: "/srv/fileserv".into(),
-            index: vec!["index.html".to_owned()],
+            sites: Sites { default: Site { root: "/srv/fileserv".into(), ..Site::default() }, named: Vec::new() },
             sandbox: Sandbox::Required,
-            routes: Vec::new(),
-            access: everywhere(&[Verb::Read]),
             // The usual mode of a file that a web server shows.
             uploads: Uploads { durability: Durability::Full, mode: 0o644 },
             limits: Limits::default(),
@@ -44,17 +42,36 @@ impl Config {
         let read = [Verb::List, Verb::Read];
         let write = [Verb::List, Verb::Read, Verb::Create, Verb::Replace];
         let route = |path: &str, provider| RouteRule { path: path.to_owned(), provider };
+        let mut sites = Self::default().sites;
+        sites.default.routes = vec![
+            route("/perlin", Provider::Perlin),
+            route("/sha256", Provider::Sha256),
+            route("/stats", Provider::Stats),
+        ];
+        sites.default.access = everywhere(if upload { &write } else { &read });
         Self {
-            routes: vec![
-                route("/perlin", Provider::Perlin),
-                route("/sha256", Provider::Sha256),
-                route("/stats", Provider::Stats),
-            ],
-            access: everywhere(if upload { &write } else { &read }),
+            sites,
             // The disk is the limit of someone who serves his own folder to himself.
             limits: Limits { body_bytes: 1 << 40, ..Limits::default() },
             log: Log { access: if on_terminal { LogTarget::Stdout } else { LogTarget::Off }, error: LogTarget::Stderr },
             ..Self::default()
+        }
+    }
+}
+
+impl Default for Site {
+    /// A site shows its files and nothing else. It has neither names nor a root before somebody says which.
+    fn default() -> Self {
+        Self {
+            names: Vec::new(),
+            root: PathBuf::new(),
+            index: vec!["index.html".to_owned()],
+            routes: Vec::new(),
+            access: everywhere(&[Verb::Read]),
+            redirects: Redirects::default(),
+            error_pages: ErrorPages::default(),
+            fallback: None,
+            fields: FieldRules::default(),
         }
     }
 }
@@ -109,16 +126,16 @@ mod tests {
     #[test]
     fn the_daemon_shows_files_and_nothing_else() {
         let config = Config::default();
-        assert_eq!(config.access.verbs(b"/a"), Verbs::NONE.with(Verb::Read));
-        assert!(config.routes.is_empty());
-        assert!(!config.access.can_write());
+        assert_eq!(config.sites.default.access.verbs(b"/a"), Verbs::NONE.with(Verb::Read));
+        assert!(config.sites.default.routes.is_empty());
+        assert!(!config.sites.can_write());
     }
 
     #[test]
     fn quick_use_writes_only_when_told_and_then_takes_large_files() {
-        assert!(!Config::quick(false, true).access.can_write());
+        assert!(!Config::quick(false, true).sites.can_write());
         let config = Config::quick(true, false);
-        let verbs = config.access.verbs(b"/a");
+        let verbs = config.sites.default.access.verbs(b"/a");
         assert!(verbs.contains(Verb::Create) && verbs.contains(Verb::Replace) && !verbs.contains(Verb::Delete));
         assert!(config.limits.body_bytes >= 5 << 30);
         assert_eq!(config.log.access, LogTarget::Off);

@@ -3,13 +3,19 @@
 
 mod access;
 mod check;
+mod check_sites;
 mod defaults;
 mod error;
+mod error_pages;
+mod fields;
+mod hosts;
 mod listen;
 mod overrides;
 mod raw;
+mod redirects;
 mod routes;
 mod scalar;
+mod site;
 mod source;
 mod units;
 mod values;
@@ -20,9 +26,14 @@ use std::time::Duration;
 pub use access::{AccessRule, AccessRules, Verb, Verbs};
 pub use check::bounds;
 pub use error::ConfigError;
+pub use error_pages::ErrorPages;
+pub use fields::{FieldRule, FieldRules, FieldsId, FixedFields};
+pub use hosts::{HostName, Hosts};
 pub use listen::ListenAddress;
 pub use overrides::Override;
 pub use raw::keys;
+pub use redirects::{Redirect, Redirects};
+pub use site::{Site, SiteId, Sites};
 pub use source::{Options, Source, load};
 pub use values::{account_name, worker_count};
 
@@ -37,16 +48,10 @@ pub struct Config {
     pub group: Option<String>,
     /// How many workers to keep running.
     pub workers: u16,
-    /// The document root.
-    pub root: PathBuf,
-    /// Names that are served for a folder, in order of preference.
-    pub index: Vec<String>,
+    /// What is served under which names.
+    pub sites: Sites<Site>,
     /// Whether a worker may serve without its seal.
     pub sandbox: Sandbox,
-    /// Paths that a content provider other than files answers.
-    pub routes: Vec<RouteRule>,
-    /// Who may do what below which path; the longest matching path decides.
-    pub access: AccessRules,
     /// How uploads are stored.
     pub uploads: Uploads,
     /// Limits on what is accepted.

@@ -101,11 +101,12 @@ mod tests {
         assert_eq!(config.listen, [ListenAddress::Tcp("127.0.0.1:8081".parse().unwrap())]);
         assert_eq!(config.limits.head_bytes, 20480);
         assert_eq!(config.limits.fields, 7);
-        let route = |path: &str| config.routes.iter().find(|rule| rule.path == path).map(|rule| rule.provider);
+        let route =
+            |path: &str| config.sites.default.routes.iter().find(|rule| rule.path == path).map(|rule| rule.provider);
         assert_eq!(route("/a.b"), Some(Provider::Sha256));
         assert_eq!(route("/stats"), None);
-        assert!(config.access.rules().iter().all(|rule| rule.allow == Verbs::NONE));
-        assert_eq!(config.index, ["a.html", "b.html"]);
+        assert!(config.sites.default.access.rules().iter().all(|rule| rule.allow == Verbs::NONE));
+        assert_eq!(config.sites.default.index, ["a.html", "b.html"]);
     }
 
     #[test]

@@ -6,14 +6,16 @@ use std::ops::Range;
 use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 
-use super::access::RULE_KEYS;
+use super::error_pages::{PagePath, RawErrorPages};
+use super::fields::RawFieldRules;
+use super::redirects::RawRedirects;
 use super::routes::Routes;
 use super::scalar::Many;
 use super::units::{Count, Size, Wait};
 use super::values::{Account, FileMode, IndexName, Root, Workers};
 use super::{
-    AccessRules, Cache, Config, Durability, Limits, ListenAddress, Log, LogTarget, RouteRule, Sandbox, Timeouts,
-    Uploads,
+    AccessRules, Cache, Config, Durability, ErrorPages, HostName, Limits, ListenAddress, Log, LogTarget, Redirects,
+    RouteRule, Sandbox, Site, Timeouts, Uploads, access, fields,
 };
 
 /// Puts what was said in the place of what held before.
@@ -35,9 +37,22 @@ impl Apply<Vec<RouteRule>> for Routes {
     }
 }
 
-/// A table: every key may be absent, none may be unknown, and each is named like the field of `Config` that it sets.
+impl Apply<Redirects> for RawRedirects {
+    fn apply(self, target: &mut Redirects) {
+        self.apply_to(target);
+    }
+}
+
+impl Apply<ErrorPages> for RawErrorPages {
+    fn apply(self, target: &mut ErrorPages) {
+        self.apply_to(target);
+    }
+}
+
+/// A table: every key may be absent, none may be unknown, and each sets the field of its own name, or the one that is
+/// named behind it.
 macro_rules! table {
-    ($raw:ident sets $plain:ty { $($key:ident: $kind:ty,)* }) => {
+    ($raw:ident sets $plain:ty { $($key:ident $(in $($part:ident).+)?: $kind:ty,)* }) => {
         #[derive(Deserialize, Default)]
         #[serde(deny_unknown_fields, default, expecting = "a table of keys, such as [limits]")]
         pub(super) struct $raw { $($key: $kind,)* }
@@ -48,9 +63,19 @@ macro_rules! table {
 
         impl Apply<$plain> for $raw {
             fn apply(self, plain: &mut $plain) {
-                $(self.$key.apply(&mut plain.$key);)*
+                $(self.$key.apply(&mut field!(plain, $key $(, $($part).+)?));)*
             }
         }
+    };
+}
+
+/// The field that a key sets.
+macro_rules! field {
+    ($plain:ident, $key:ident) => {
+        $plain.$key
+    };
+    ($plain:ident, $key:ident, $($part:ident).+) => {
+        $plain.$($part).+
     };
 }
 
@@ -59,17 +84,49 @@ table!(RawConfig sets Config {
     user: Option<Account>,
     group: Option<Account>,
     workers: Option<Workers>,
-    root: Option<Root>,
-    index: Option<Many<IndexName>>,
+    root in sites.default.root: Option<Root>,
+    index in sites.default.index: Option<Many<IndexName>>,
     sandbox: Option<Sandbox>,
-    routes: Routes,
-    access: Option<AccessRules>,
+    routes in sites.default.routes: Routes,
+    access in sites.default.access: Option<AccessRules>,
+    redirects in sites.default.redirects: RawRedirects,
+    error_pages in sites.default.error_pages: RawErrorPages,
+    fallback in sites.default.fallback: Option<PagePath>,
+    fields in sites.default.fields: Option<RawFieldRules>,
+    site in sites.named: Option<RawSites>,
     uploads: RawUploads,
     limits: RawLimits,
     timeouts: RawTimeouts,
     cache: RawCache,
     log: RawLog,
 });
+
+table!(RawSite sets Site {
+    names: Option<Many<HostName>>,
+    root: Option<Root>,
+    index: Option<Many<IndexName>>,
+    routes: Routes,
+    access: Option<AccessRules>,
+    redirects: RawRedirects,
+    error_pages: RawErrorPages,
+    fallback: Option<PagePath>,
+    fields: Option<RawFieldRules>,
+});
+
+/// The sites as they are written. Whether each has a name and a root, `check` looks.
+#[derive(Deserialize)]
+struct RawSites(Vec<RawSite>);
+
+impl From<RawSites> for Vec<Site> {
+    fn from(raw: RawSites) -> Self {
+        let finished = |raw: RawSite| {
+            let mut site = Site::default();
+            raw.apply(&mut site);
+            site
+        };
+        raw.0.into_iter().map(finished).collect()
+    }
+}
 
 table!(RawUploads sets Uploads {
     durability: Option<Durability>,
@@ -104,9 +161,11 @@ table!(RawLog sets Log {
     error: Option<LogTarget>,
 });
 
-/// The tables whose keys are fixed. `routes` has paths for keys.
-const TABLES: [(&str, &[&str]); 6] = [
-    ("access", &RULE_KEYS),
+/// The tables whose keys are fixed.
+const TABLES: [(&str, &[&str]); 8] = [
+    ("access", &access::RULE_KEYS),
+    ("fields", &fields::RULE_KEYS),
+    ("site", RawSite::KEYS),
     ("uploads", RawUploads::KEYS),
     ("limits", RawLimits::KEYS),
     ("timeouts", RawTimeouts::KEYS),
@@ -129,7 +188,10 @@ impl RawConfig {
     }
 }
 
-/// Every key, with its table: `listen`, `access.path`, `limits.head_bytes`. The keys of `routes` are paths.
+/// The tables whose keys are the operator's: paths, or statuses.
+const FREE_TABLES: [&str; 3] = ["routes", "redirects", "error_pages"];
+
+/// Every key, with its table: `listen`, `access.path`, `limits.head_bytes`. The keys of some tables are the operator's.
 #[must_use]
 pub fn keys() -> Vec<String> {
     let in_table = |key: &str| {
@@ -143,7 +205,8 @@ pub fn keys() -> Vec<String> {
 pub(super) fn unknown(key: &str) -> Option<String> {
     let is_table = TABLES.iter().any(|(table, _)| *table == key);
     let keys = keys();
-    if is_table || key.starts_with("routes.") || keys.iter().any(|known| known == key) {
+    let is_free = key.split_once('.').is_some_and(|(table, _)| FREE_TABLES.contains(&table));
+    if is_table || is_free || keys.iter().any(|known| known == key) {
         return None;
     }
     let hint = match nearest(key, &keys) {
@@ -191,13 +254,18 @@ fn tables_in<'t, 'i>(value: &'t DeValue<'i>) -> Vec<&'t DeTable<'i>> {
     }
 }
 
-/// Where a key is set in a text that has been read: the place of its value, or of the item `index` of its list.
+/// Where a key is set in a text that has been read: the place of its value, or of the item `index` of its list. A number
+/// in a key is the place of a table in its list, and a path goes up to the end: `site.0.redirects./a.b`.
 pub(super) fn place_of(text: &str, key: &str, index: Option<usize>) -> Option<usize> {
     let root = DeTable::parse(text).ok()?;
-    let mut steps = key.split('.');
+    let (names, path) = key.split_once("./").map_or((key, None), |(names, _)| (names, key.get(names.len() + 1..)));
+    let mut steps = names.split('.').chain(path);
     let mut value = root.get_ref().get(steps.next()?)?;
     for step in steps {
-        value = value.get_ref().as_table()?.get(step)?;
+        value = match value.get_ref().as_array() {
+            Some(list) => list.get(step.parse::<usize>().ok()?)?,
+            None => value.get_ref().as_table()?.get(step)?,
+        };
     }
     let item = index.and_then(|index| value.get_ref().as_array()?.get(index));
     Some(item.unwrap_or(value).span().start)
@@ -255,6 +323,11 @@ mod tests {
         assert_eq!(place_of(text, "listen", Some(1)), Some(15));
         assert_eq!(place_of(text, "limits.fields", None), Some(38));
         assert_eq!(place_of(text, "limits.head_bytes", None), None);
+        let text = "[[site]]\n[[site]]\nnames = ['a', 'b']\n[site.redirects]\n'/a.b' = '/'\n";
+        assert_eq!(place_of(text, "site.1.names", Some(1)), Some(text.find("'b'").unwrap()));
+        assert_eq!(place_of(text, "site.1.redirects./a.b", None), Some(text.find("'/'").unwrap()));
+        assert_eq!(place_of(text, "site.1", None), Some(text.rfind("[[").unwrap()));
+        assert_eq!(place_of(text, "site.2", None), None);
         assert!(keys().contains(&"access.allow".to_owned()));
         assert!(keys().contains(&"routes".to_owned()));
     }

@@ -92,7 +92,7 @@ mod tests {
 
     fn after(text: &str) -> Result<Vec<String>, String> {
         let routes = toml::from_str::<Routes>(text).map_err(|error| error.message().to_owned())?;
-        let mut rules = Config::quick(false, false).routes;
+        let mut rules = Config::quick(false, false).sites.default.routes;
         routes.apply_to(&mut rules);
         let mut paths: Vec<String> = rules.into_iter().map(|rule| rule.path).collect();
         paths.sort_unstable();

@@ -82,6 +82,7 @@ impl Source {
     /// Who said what is wrong: the last one who set any of the keys.
     fn blame(&self, fault: Fault, text: &str) -> ConfigError {
         let Fault { keys, index, message } = fault;
+        let keys: Vec<&str> = keys.iter().map(AsRef::as_ref).collect();
         if let Some(guilty) = self.overrides.iter().rev().find(|guilty| keys.iter().any(|key| guilty.sets(key))) {
             return ConfigError::InOption { option: guilty.option(), message };
         }
@@ -137,7 +138,7 @@ impl Options {
         config.user = user.or(config.user.take());
         config.workers = workers.unwrap_or(config.workers);
         if let Some(root) = root {
-            config.root = root;
+            config.sites.default.root = root;
         }
         if let Some(target) = access_log {
             config.log.access = target;
@@ -170,7 +171,7 @@ mod tests {
     fn the_last_to_speak_wins_and_is_blamed() {
         let options = || Options { root: Some("/".into()), workers: Some(5), ..Options::default() };
         let config = in_file("workers = 3\nroot = \"/nowhere\"\n", options(), &[]).unwrap();
-        assert_eq!((config.workers, config.root.as_path()), (5, Path::new("/")));
+        assert_eq!((config.workers, config.sites.default.root.as_path()), (5, Path::new("/")));
         assert_eq!(in_file("workers = 3", options(), &["workers=4"]).unwrap().workers, 4);
 
         let listen = vec![ListenAddress::Tcp(([127, 0, 0, 1], 80).into()); 2];

@@ -15,6 +15,13 @@ use crate::sys::file::{FileKind, Identity, identity, open_beneath};
 /// # Errors
 /// 404 for what isn't there or leads out of the root, 403 for what may not be read.
 pub fn files(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
+    match file_or_folder(ctx, request) {
+        Err(refusal) if refusal.status == Status::NOT_FOUND => fallback(ctx, &request.path).ok_or(refusal),
+        provided => provided,
+    }
+}
+
+fn file_or_folder(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
     if request.path.ends_with(b"/") {
         return folder(ctx, request);
     }
@@ -22,6 +29,20 @@ pub fn files(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
         Ok(Found::File(response)) => Ok(response.into()),
         Ok(Found::Folder) => Err(add_slash(request)),
         Err(error) => Err(error.into_refusal()),
+    }
+}
+
+/// The page of an application that routes in the browser. A last name with a dot is that of a file: a script or a
+/// picture that is missing must not be answered with a page.
+fn fallback(ctx: &mut Context<'_>, path: &[u8]) -> Option<Handled> {
+    let page = ctx.site.fallback.as_deref()?;
+    let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+    if name.contains(&b'.') {
+        return None;
+    }
+    match file_at(ctx, page.as_bytes()) {
+        Ok(Found::File(response)) => Some(response.into()),
+        Ok(Found::Folder) | Err(_) => None,
     }
 }
 
@@ -49,7 +70,7 @@ impl Missing {
 }
 
 fn file_at(ctx: &mut Context<'_>, path: &[u8]) -> Result<Found, Missing> {
-    if !ctx.config.access.verbs(path).contains(Verb::Read) {
+    if !ctx.site.access.verbs(path).contains(Verb::Read) {
         return Err(Missing::Refused(Refusal::new(Status::FORBIDDEN, "Nobody may read here.")));
     }
     if let Some(response) = ctx.cache.lookup(ctx.root, path) {
@@ -80,7 +101,7 @@ fn folder(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
     // The buffer is the worker's, so that an index page costs no allocation.
     let mut candidate = std::mem::take(ctx.scratch);
     let mut answer = None;
-    for name in &ctx.config.index {
+    for name in &ctx.site.index {
         candidate.clear();
         candidate.extend_from_slice(&request.path);
         candidate.extend_from_slice(name.as_bytes());

@@ -3,6 +3,7 @@
 
 mod delete;
 mod error;
+mod error_page;
 mod files;
 mod listing;
 mod media_type;
@@ -10,6 +11,7 @@ mod page;
 mod parameters;
 mod perlin;
 mod readfile;
+mod redirect;
 mod sendfile;
 mod served;
 mod sha256;
@@ -21,17 +23,19 @@ mod upload;
 
 use std::os::fd::BorrowedFd;
 
-use crate::config::Config;
+use crate::config::{Config, Site};
 use crate::message::HttpDate;
 use crate::stats::{Boards, Tally};
 
 pub use delete::delete;
 pub use error::{ErrorForm, error};
+pub use error_page::error_page;
 pub use files::files;
 pub use listing::listing;
 pub use media_type::media_type;
 pub use perlin::perlin;
 pub use readfile::{Cache, readfile};
+pub use redirect::redirect;
 pub use sendfile::sendfile;
 pub use served::{is_hidden, refuse_open};
 pub use sha256::{sha256, sha256_of_file};
@@ -43,9 +47,11 @@ pub use upload::upload;
 pub struct Context<'w> {
     /// The configuration of this generation.
     pub config: &'w Config,
+    /// The site that the request means.
+    pub site: &'w Site,
     /// The clock, read once a wake.
     pub now: Now,
-    /// The document root (an O_PATH descriptor): everything is opened beneath it.
+    /// The document root of that site (an O_PATH descriptor): everything is opened beneath it.
     pub root: BorrowedFd<'w>,
     /// The shared counters of all workers.
     pub boards: &'w Boards,

@@ -3,7 +3,7 @@
 //! A cached file is compared with the file system at each use (one fstatat), so that nothing stale is ever sent.
 
 use std::fs::File;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
@@ -18,11 +18,14 @@ use crate::sys::file::{self, Identity};
 
 /// The small files of one worker.
 pub struct Cache {
+    /// By the descriptor of the root and the path beneath it: two sites may have different files at one path.
     entries: LruCache<Box<[u8]>, Entry>,
     /// What the entries weigh.
     bytes: usize,
     bytes_limit: usize,
     file_bytes_limit: usize,
+    /// Where the key of a look-up is made, so that none costs an allocation.
+    key: Vec<u8>,
 }
 
 /// A file as it was when it was read.
@@ -41,6 +44,7 @@ impl Cache {
             bytes: 0,
             bytes_limit: config.bytes,
             file_bytes_limit: config.file_bytes,
+            key: Vec::new(),
         }
     }
 
@@ -56,24 +60,30 @@ impl Cache {
     /// what it is compared with (inode, size, both times) was opened beneath the root.
     #[must_use]
     pub fn lookup(&mut self, root: BorrowedFd<'_>, path: &[u8]) -> Option<Response> {
-        let entry = self.entries.get(path)?;
+        self.key.clear();
+        push_key(root, path, &mut self.key);
+        let entry = self.entries.get(self.key.as_slice())?;
         if file::identity_at(root, path).is_ok_and(|now| now == entry.identity) {
             return Some(response_of(entry.prepared.clone(), entry.validators));
         }
-        self.forget(path);
+        let key = std::mem::take(&mut self.key);
+        self.forget(&key);
+        self.key = key;
         None
     }
 
-    fn forget(&mut self, path: &[u8]) {
-        if let Some((key, entry)) = self.entries.pop_entry(path) {
+    fn forget(&mut self, key: &[u8]) {
+        if let Some((key, entry)) = self.entries.pop_entry(key) {
             self.bytes = self.bytes.saturating_sub(weight(&key, &entry.prepared));
         }
     }
 
-    fn insert(&mut self, path: &[u8], entry: Entry) {
-        self.forget(path);
-        self.bytes += weight(path, &entry.prepared);
-        self.entries.put(path.into(), entry);
+    fn insert(&mut self, root: BorrowedFd<'_>, path: &[u8], entry: Entry) {
+        let mut key = Vec::with_capacity(size_of::<RawFd>() + path.len());
+        push_key(root, path, &mut key);
+        self.forget(&key);
+        self.bytes += weight(&key, &entry.prepared);
+        self.entries.put(key.into(), entry);
         while self.bytes > self.bytes_limit
             && let Some((key, oldest)) = self.entries.pop_lru()
         {
@@ -82,10 +92,16 @@ impl Cache {
     }
 }
 
+/// A worker's roots stay open as long as it lives, so the number of a descriptor means one root.
+fn push_key(root: BorrowedFd<'_>, path: &[u8], key: &mut Vec<u8>) {
+    key.extend_from_slice(&root.as_raw_fd().to_ne_bytes());
+    key.extend_from_slice(path);
+}
+
 /// What an entry costs: its parts, and about what the map and the allocator add.
-fn weight(path: &[u8], prepared: &Prepared) -> usize {
+fn weight(key: &[u8], prepared: &Prepared) -> usize {
     const OVERHEAD_BYTES: usize = 256;
-    path.len() + prepared.field_lines.len() + prepared.content.len() + OVERHEAD_BYTES
+    key.len() + prepared.field_lines.len() + prepared.content.len() + OVERHEAD_BYTES
 }
 
 fn response_of(prepared: Arc<Prepared>, validators: Validators) -> Response {
@@ -112,7 +128,7 @@ pub fn readfile(ctx: &mut Context<'_>, path: &[u8], file: &File, identity: Ident
     let prepared = Arc::new(Prepared { field_lines: field_lines.into(), content: content.into() });
     // A file that was written this moment can change again without new time stamps: it is served, but not kept.
     if is_settled(&identity, ctx.now) {
-        ctx.cache.insert(path, Entry { identity, validators, prepared: prepared.clone() });
+        ctx.cache.insert(ctx.root, path, Entry { identity, validators, prepared: prepared.clone() });
     }
     Some(response_of(prepared, validators))
 }
@@ -120,6 +136,7 @@ pub fn readfile(ctx: &mut Context<'_>, path: &[u8], file: &File, identity: Ident
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::fd::AsFd;
 
     fn entry(bytes: usize) -> Entry {
         let folder = tempfile::tempfile().unwrap();
@@ -134,14 +151,22 @@ mod tests {
     #[test]
     fn the_cache_stays_within_its_bounds_and_drops_the_least_used() {
         let mut cache = Cache::new(&crate::config::Cache { bytes: 10_000, file_bytes: 5_000 });
-        cache.insert(b"/a", entry(4_000));
-        cache.insert(b"/b", entry(4_000));
-        assert!(cache.entries.get(&b"/a"[..]).is_some());
-        cache.insert(b"/c", entry(4_000));
+        let (root, other) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+        let key = |root: &File, path: &[u8]| {
+            let mut key = Vec::new();
+            push_key(root.as_fd(), path, &mut key);
+            key
+        };
+        let [a, b, c] = [b"/a", b"/b", b"/c"].map(|path| key(&root, path));
+        cache.insert(root.as_fd(), b"/a", entry(4_000));
+        cache.insert(root.as_fd(), b"/b", entry(4_000));
+        assert!(cache.entries.get(a.as_slice()).is_some());
+        assert!(!cache.entries.contains(key(&other, b"/a").as_slice()), "the other site's file");
+        cache.insert(root.as_fd(), b"/c", entry(4_000));
         assert!(cache.bytes <= 10_000);
-        assert!(cache.entries.contains(&b"/a"[..]) && !cache.entries.contains(&b"/b"[..]));
-        cache.insert(b"/a", entry(10));
-        cache.forget(b"/c");
-        assert_eq!(cache.bytes, weight(b"/a", &entry(10).prepared));
+        assert!(cache.entries.contains(a.as_slice()) && !cache.entries.contains(b.as_slice()));
+        cache.insert(root.as_fd(), b"/a", entry(10));
+        cache.forget(&c);
+        assert_eq!(cache.bytes, weight(&a, &entry(10).prepared));
     }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::{Context, Now};
 use crate::config::{
-    AccessRule, AccessRules, Cache, Config, Durability, Limits, Log, LogTarget, Sandbox, Timeouts, Uploads, Verb, Verbs,
+    AccessRule, AccessRules, Cache, Config, Durability, Limits, Log, LogTarget, Sandbox, Site, Sites, Timeouts,
+    Uploads, Verb, Verbs,
 };
 use crate::message::{
     Body, BodyFraming, BodySource, Fields, Finish, Handled, Method, Progress, Provided, Receive, Refusal, Request,
@@ -31,7 +32,7 @@ impl World {
     }
 
     pub(super) fn allow(&mut self, allow: Verbs) {
-        self.config.access = AccessRules::new(vec![AccessRule { path: "/".into(), allow }]);
+        self.config.sites.default.access = AccessRules::new(vec![AccessRule { path: "/".into(), allow }]);
     }
 
     pub(super) fn boards(&mut self, slots: Vec<&'static Board>) {
@@ -42,6 +43,7 @@ impl World {
         let now = Now { unix_seconds: 1_700_003_725, nanoseconds: 0 };
         Context {
             config: &self.config,
+            site: &self.config.sites.default,
             now,
             root: self.root.as_fd(),
             boards: &self.boards,
@@ -60,11 +62,16 @@ fn config(allow: Verbs) -> Config {
         user: None,
         group: None,
         workers: 1,
-        root: PathBuf::from("/"),
-        index: Vec::new(),
+        sites: Sites {
+            default: Site {
+                root: PathBuf::from("/"),
+                index: Vec::new(),
+                access: AccessRules::new(vec![AccessRule { path: "/".into(), allow }]),
+                ..Site::default()
+            },
+            named: Vec::new(),
+        },
         sandbox: Sandbox::Required,
-        routes: Vec::new(),
-        access: AccessRules::new(vec![AccessRule { path: "/".into(), allow }]),
         uploads: Uploads { durability: Durability::Full, mode: 0o644 },
         limits: Limits {
             head_bytes: 1,

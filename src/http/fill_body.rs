@@ -9,11 +9,12 @@ use crate::message::{FieldName, Handled, Method, MethodSet, Provided, Refusal, R
 /// Routes a request, lets its provider fill the body, and applies preconditions and ranges to what comes of it.
 #[doc(alias = "http_handle_request")]
 pub fn handle_request(ctx: &mut Context<'_>, request: &Request<'_>) -> Handled {
-    match route(ctx.config, request).and_then(|route| fill_body(ctx, request, &route)) {
-        Ok(Handled::Reply(response)) => Handled::Reply(select_part(request, response)),
-        Ok(handled @ (Handled::Receive(_) | Handled::Await(_))) => handled,
-        Err(refusal) => Handled::Reply(refuse(request, &refusal)),
-    }
+    let response = match route(ctx.site, request).and_then(|route| fill_body(ctx, request, &route)) {
+        Ok(Handled::Reply(response)) => select_part(request, response),
+        Ok(handled @ (Handled::Receive(_) | Handled::Await(_))) => return handled,
+        Err(refusal) => refuse(request, &refusal),
+    };
+    Handled::Reply(if response.status.is_error() { content::error_page(ctx, request, response) } else { response })
 }
 
 /// A new content provider is a file in `content/` and a line here.

@@ -2,6 +2,7 @@
 //! Process: worker, sealed. Pure; allocates nothing.
 //! RFC 9112 sections 4 and 6; RFC 9110 sections 6.6.1 (Date), 7.6.1 (Connection), 8.6 (Content-Length).
 
+use crate::config::{FieldsId, FixedFields, SiteId};
 use crate::message::{
     Body, FieldName, IMF_FIXDATE_BYTES, Method, Response, Value, Version, write_line, write_representation_lines,
 };
@@ -17,12 +18,22 @@ pub struct Facts {
     pub keep_alive: bool,
     /// Did the client itself say that it sends nothing more?
     pub client_closes: bool,
+    /// The site that it means.
+    pub site: SiteId,
+    /// The configured fields of its path.
+    pub fields: Option<FieldsId>,
 }
 
 impl Facts {
     /// The facts of bytes that never became a request: answered once, in full, and the connection ends.
-    pub const OF_NO_REQUEST: Self =
-        Self { method: Method::Get, version: Version::Http11, keep_alive: false, client_closes: false };
+    pub const OF_NO_REQUEST: Self = Self {
+        method: Method::Get,
+        version: Version::Http11,
+        keep_alive: false,
+        client_closes: false,
+        site: SiteId::DEFAULT,
+        fields: None,
+    };
 }
 
 /// What follows the head.
@@ -36,9 +47,17 @@ pub struct Reply {
     pub keep_alive: bool,
 }
 
-/// Appends the head of a response to `out`.
+/// Appends the head of a response to `out`. The `fixed` fields stand in answers that say yes, or that point elsewhere,
+/// or that nothing has changed; not in errors, which are about no file, and would be kept by a cache that was told to.
 #[doc(alias = "http_format")]
-pub fn format(response: Response, facts: Facts, date: &[u8; IMF_FIXDATE_BYTES], out: &mut Vec<u8>) -> Reply {
+pub fn format(
+    response: Response,
+    facts: Facts,
+    fixed: Option<&FixedFields>,
+    date: &[u8; IMF_FIXDATE_BYTES],
+    out: &mut Vec<u8>,
+) -> Reply {
+    let fixed = fixed.filter(|_| !response.status.is_error());
     let has_content = response.status.may_have_content();
     let length = response.body.length();
     let is_chunked = has_content && length.is_none() && facts.version == Version::Http11;
@@ -57,7 +76,12 @@ pub fn format(response: Response, facts: Facts, date: &[u8; IMF_FIXDATE_BYTES], 
         write_representation_lines(response.validators, response.accepts_ranges, out);
     }
     for (name, value) in response.fields.iter() {
-        write_line(*name, value, out);
+        if fixed.is_none_or(|fixed| !fixed.contains(name.text())) {
+            write_line(*name, value, out);
+        }
+    }
+    if let Some(fixed) = fixed {
+        out.extend_from_slice(fixed.lines());
     }
     match length {
         Some(length) if has_content => write_line(FieldName::ContentLength, &Value::Number(length), out),
@@ -78,16 +102,17 @@ pub fn format(response: Response, facts: Facts, date: &[u8; IMF_FIXDATE_BYTES], 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{FieldRule, FieldRules};
     use crate::message::{ETag, HttpDate, Status};
 
     fn text(response: Response, facts: Facts) -> (String, Reply) {
         let mut out = Vec::new();
-        let reply = format(response, facts, &HttpDate::from_unix_seconds(784_111_777).imf_fixdate(), &mut out);
+        let reply = format(response, facts, None, &HttpDate::from_unix_seconds(784_111_777).imf_fixdate(), &mut out);
         (String::from_utf8(out).unwrap(), reply)
     }
 
     fn facts(method: Method, version: Version) -> Facts {
-        Facts { method, version, keep_alive: true, client_closes: false }
+        Facts { method, version, keep_alive: true, ..Facts::OF_NO_REQUEST }
     }
 
     #[test]
@@ -128,5 +153,30 @@ mod tests {
         let response = Response::new(Status::FOUND).with_field(FieldName::Location, "/a\r\nSet-Cookie: b".to_owned());
         let (head, _) = text(response, facts(Method::Get, Version::Http11));
         assert!(head.contains("Location: /a  Set-Cookie: b\r\n"), "{head}");
+    }
+
+    #[test]
+    fn configured_fields_take_the_place_of_ours_but_in_errors() {
+        let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let rule = FieldRule { path: "/".into(), set: vec![set("cache-control", "max-age=9"), set("X-A", "b")] };
+        let rules = FieldRules::new(vec![rule]);
+        let fixed = rules.find(b"/x").and_then(|id| rules.get(id));
+        for (status, is_there) in [
+            (Status::OK, true),
+            (Status::CREATED, true),
+            (Status::PARTIAL_CONTENT, true),
+            (Status::NOT_MODIFIED, true),
+            (Status::PERMANENT_REDIRECT, true),
+            (Status::NOT_FOUND, false),
+            (Status::INTERNAL_SERVER_ERROR, false),
+        ] {
+            let response = Response::new(status).with_field(FieldName::CacheControl, "no-store");
+            let mut out = Vec::new();
+            let date = HttpDate::from_unix_seconds(0).imf_fixdate();
+            format(response, facts(Method::Get, Version::Http11), fixed, &date, &mut out);
+            let head = String::from_utf8(out).unwrap();
+            assert_eq!(head.contains("\r\ncache-control: max-age=9\r\nX-A: b\r\n"), is_there, "{head}");
+            assert_eq!(head.contains("Cache-Control: no-store\r\n"), !is_there, "{head}");
+        }
     }
 }

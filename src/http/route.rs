@@ -1,8 +1,8 @@
 //! Box `http_route`: which content provider answers a request, and whether the client may ask that at all.
-//! Process: worker, sealed. Pure. Fails with: 403, 404, 405.
+//! Process: worker, sealed. Pure. Fails with: 403, 404, 405, and redirects.
 
-use crate::config::{Config, Provider, Verb};
-use crate::content::is_hidden;
+use crate::config::{Provider, Site, Verb};
+use crate::content::{self, is_hidden};
 use crate::message::{Method, MethodSet, Refusal, Request, Status};
 
 /// Who answers.
@@ -29,13 +29,17 @@ pub(super) enum Route<'r> {
 /// Chooses the provider.
 ///
 /// # Errors
-/// 403 where the configuration allows nobody to do this, 404 for hidden names, 405 for a method that fits nowhere.
+/// 403 where the configuration allows nobody to do this, 404 for hidden names, 405 for a method that fits nowhere; a redirect where one
+/// is configured.
 #[doc(alias = "http_route")]
-pub(super) fn route<'r>(config: &Config, request: &'r Request<'_>) -> Result<Route<'r>, Refusal> {
+pub(super) fn route<'r>(site: &Site, request: &'r Request<'_>) -> Result<Route<'r>, Refusal> {
     if request.asterisk {
-        return Ok(Route::Options(server_methods(config)));
+        return Ok(Route::Options(server_methods(site)));
     }
-    for rule in &config.routes {
+    if let Some((redirect, rest)) = site.redirects.find(&request.path) {
+        return Err(content::redirect(request, redirect, rest));
+    }
+    for rule in &site.routes {
         let Some(rest) = request.path.strip_prefix(rule.path.as_bytes()) else { continue };
         let route = match (rule.provider, rest) {
             (Provider::Perlin, b"") => Route::Perlin,
@@ -46,7 +50,7 @@ pub(super) fn route<'r>(config: &Config, request: &'r Request<'_>) -> Result<Rou
         };
         return provider_or_options(request.method, route);
     }
-    route_to_files(config, request)
+    route_to_files(site, request)
 }
 
 /// OPTIONS is the same for every provider; its other methods are the provider's own matter.
@@ -58,11 +62,11 @@ fn provider_or_options(method: Method, route: Route<'_>) -> Result<Route<'_>, Re
     if methods.contains(method) { Ok(route) } else { Err(Refusal::method_not_allowed(method, methods)) }
 }
 
-fn route_to_files<'r>(config: &Config, request: &Request<'_>) -> Result<Route<'r>, Refusal> {
+fn route_to_files<'r>(site: &Site, request: &Request<'_>) -> Result<Route<'r>, Refusal> {
     if is_hidden(&request.path) {
         return Err(Refusal::not_found());
     }
-    let verbs = config.access.verbs(&request.path);
+    let verbs = site.access.verbs(&request.path);
     let forbidden = |what| Err(Refusal::new(Status::FORBIDDEN, what));
     match request.method {
         Method::Get | Method::Head => {
@@ -86,16 +90,16 @@ fn route_to_files<'r>(config: &Config, request: &Request<'_>) -> Result<Route<'r
                 forbidden("Nobody may delete here.")
             }
         }
-        Method::Options => Ok(Route::Options(file_methods(config, &request.path))),
+        Method::Options => Ok(Route::Options(file_methods(site, &request.path))),
         Method::Patch | Method::Trace | Method::Connect => {
-            Err(Refusal::method_not_allowed(request.method, file_methods(config, &request.path)))
+            Err(Refusal::method_not_allowed(request.method, file_methods(site, &request.path)))
         }
     }
 }
 
 /// What may be done with a file at this path.
-fn file_methods(config: &Config, path: &[u8]) -> MethodSet {
-    let verbs = config.access.verbs(path);
+fn file_methods(site: &Site, path: &[u8]) -> MethodSet {
+    let verbs = site.access.verbs(path);
     let mut methods = MethodSet::of(&[Method::Options]);
     if verbs.contains(Verb::Read) || verbs.contains(Verb::List) {
         methods = methods.with(Method::Get).with(Method::Head);
@@ -113,13 +117,13 @@ fn file_methods(config: &Config, path: &[u8]) -> MethodSet {
 }
 
 /// What the server can do at all, for `OPTIONS *`.
-fn server_methods(config: &Config) -> MethodSet {
+fn server_methods(site: &Site) -> MethodSet {
     let mut methods = MethodSet::READ;
-    let verbs = || config.access.rules().iter().map(|rule| rule.allow);
+    let verbs = || site.access.rules().iter().map(|rule| rule.allow);
     if verbs().any(|verbs| verbs.contains(Verb::Create) || verbs.contains(Verb::Replace)) {
         methods = methods.with(Method::Put).with(Method::Post);
     }
-    if config.routes.iter().any(|rule| rule.provider == Provider::Sha256) {
+    if site.routes.iter().any(|rule| rule.provider == Provider::Sha256) {
         methods = methods.with(Method::Post);
     }
     if verbs().any(|verbs| verbs.contains(Verb::Delete)) {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::boards::BoardPool;
 use super::respawn::pause;
 use super::workers::{Place, Worker, spawn};
-use crate::config::{Config, ListenAddress};
+use crate::config::{Config, ListenAddress, Sites};
 use crate::log::{Level, LogError, Logs};
 use crate::sys::control::Report;
 use crate::sys::process::{self, ProcessId};
@@ -25,7 +25,8 @@ pub(super) struct Offer {
     pub(super) config: Arc<Config>,
     /// Each with the address as the configuration names it, so that a reload knows it again.
     pub(super) listeners: Vec<(ListenAddress, Arc<Listener>)>,
-    pub(super) root: Arc<OwnedFd>,
+    /// One a site.
+    pub(super) roots: Arc<Sites<OwnedFd>>,
     pub(super) logs: Logs,
 }
 

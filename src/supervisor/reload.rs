@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::generation::{Farewell, Generation, Offer};
 use super::listeners::listen;
-use super::start::{StartError, complain, open_root, system};
+use super::start::{StartError, complain, open_roots, system};
 use super::{Phase, Supervisor, notify};
 use crate::config;
 use crate::log::{Level, Logs};
@@ -40,11 +40,11 @@ impl Supervisor {
             }
         };
         let listeners = listen(&new.listen, kept)?;
-        // Anew, for the name may mean another folder by now: that is how an atomic deploy becomes visible.
-        let root = Arc::new(open_root(&new.root)?);
+        // Anew, for a name may mean another folder by now: that is how an atomic deploy becomes visible.
+        let roots = Arc::new(open_roots(&new.sites)?);
         let logs = Logs::open(&new.log)?;
         self.boards.reserve(new.workers.into()).map_err(system("map the boards"))?;
-        Ok(Offer { number, config: new, listeners, root, logs })
+        Ok(Offer { number, config: new, listeners, roots, logs })
     }
 
     /// Lets the next generation take over when all its workers serve; the old one drains.
@@ -85,9 +85,13 @@ impl Supervisor {
 fn announcement(generation: &Generation) -> String {
     let offer = &generation.offer;
     let places: Vec<_> = offer.listeners.iter().map(|(_, listener)| place(listener)).collect();
-    let (version, root, workers) = (env!("CARGO_PKG_VERSION"), offer.config.root.display(), offer.config.workers);
-    let plural = if workers == 1 { "" } else { "s" };
-    format!("fileserv {version} serves {root} at {} with {workers} worker{plural}", places.join(" and "))
+    let (version, workers, sites) = (env!("CARGO_PKG_VERSION"), offer.config.workers, &offer.config.sites);
+    let mut roots = sites.default.root.display().to_string();
+    let plural = |count: usize, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
+    if !sites.named.is_empty() {
+        roots += &format!(" and {}", plural(sites.named.len(), "more site"));
+    }
+    format!("fileserv {version} serves {roots} at {} with {}", places.join(" and "), plural(workers.into(), "worker"))
 }
 
 fn place(listener: &Listener) -> String {

@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -12,7 +12,7 @@ use super::boards::BoardPool;
 use super::generation::{Generation, Offer};
 use super::listeners::listen;
 use super::{Phase, Supervisor};
-use crate::config::{self, Config, ConfigError, ListenAddress, LogTarget, Source};
+use crate::config::{self, Config, ConfigError, ListenAddress, LogTarget, Site, Sites, Source};
 use crate::log::{Level, LogError, Logs};
 use crate::sys::credentials::{self, Account, CredentialsError};
 use crate::sys::signals::Signals;
@@ -38,7 +38,7 @@ pub enum StartError {
         /// What the kernel said.
         source: io::Error,
     },
-    /// The document root.
+    /// The document root of a site.
     #[error("can't open the root {}: {source}", path.display())]
     Root {
         /// Which folder.
@@ -62,7 +62,8 @@ pub enum StartError {
     },
 }
 
-/// Descriptors of a worker besides its connections and files: logs, listeners, helper threads' wake-ups; generously.
+/// Descriptors of a worker besides its connections and their files, and the roots: logs, listeners, helper threads'
+/// wake-ups; generously.
 const OTHER_FILES: usize = 256;
 
 /// Serves what `source` says until it is told to stop. The exit code is 0 after a stop, 1 when service could not begin.
@@ -88,13 +89,14 @@ fn prepare(source: Source) -> Result<Supervisor, StartError> {
     let account = account(&config)?;
     // 4. Bind and listen. The sockets stay open here for life, so that no worker's death closes one.
     let listeners = listen(&config.listen, &[])?;
-    // 5. Open the root while still root, so that one below a folder of mode 0700 works.
-    let root = open_root(&config.root)?;
+    // 5. Open the roots while still root, so that one below a folder of mode 0700 works.
+    let roots = open_roots(&config.sites)?;
     // 6. Map the boards: two a worker, for a reload has two generations for a while.
     let mut boards = BoardPool::default();
     boards.reserve(2 * usize::from(config.workers)).map_err(system("map the boards"))?;
     // 7. Room for every connection and its file; raising a hard limit wants root.
-    let files_wanted = config.limits.connections.saturating_mul(2).saturating_add(OTHER_FILES) as u64;
+    let files_wanted =
+        config.limits.connections.saturating_mul(2).saturating_add(OTHER_FILES + config.sites.named.len()) as u64;
     let files = limits::allow_open_files(files_wanted).map_err(system("raise the limit of open files"))?;
     // 8. Become the service user, for ever; then shut this process's memory to others of that user.
     let kept = match &account {
@@ -112,7 +114,7 @@ fn prepare(source: Source) -> Result<Supervisor, StartError> {
         logs.error(Level::Info, format_args!("started without root: the bounding set of capabilities stays as it was"));
     }
     // 10. The first generation; its workers are forked by the loop's first turn, as all others are.
-    let offer = Offer { number: 1, config, listeners, root: Arc::new(root), logs: logs.clone() };
+    let offer = Offer { number: 1, config, listeners, roots: Arc::new(roots), logs: logs.clone() };
     let started = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     Ok(Supervisor {
         source,
@@ -136,8 +138,11 @@ fn account(config: &Config) -> Result<Option<Account>, StartError> {
     Ok(Some(Account::find(config.user.as_deref(), config.group.as_deref())?))
 }
 
-pub(super) fn open_root(path: &Path) -> Result<OwnedFd, StartError> {
-    file::open_root(path).map_err(|source| StartError::Root { path: path.to_owned(), source })
+/// The root of each site.
+pub(super) fn open_roots(sites: &Sites<Site>) -> Result<Sites<OwnedFd>, StartError> {
+    sites.try_map(|Site { root, .. }| {
+        file::open_root(root).map_err(|source| StartError::Root { path: root.clone(), source })
+    })
 }
 
 pub(super) fn system(what: &'static str) -> impl FnOnce(io::Error) -> StartError {

@@ -44,7 +44,7 @@ pub(super) fn spawn(offer: &Offer, place: Place, boards: &mut BoardPool, started
             slot: place.slot,
             sweeps: place.slot == 0 || place.follows,
             listeners: offer.listeners.iter().map(|(_, listener)| Arc::clone(listener)).collect(),
-            root: Arc::clone(&offer.root),
+            roots: Arc::clone(&offer.roots),
             board: own,
             boards: all,
             logs: offer.logs.clone(),
@@ -70,8 +70,9 @@ fn inherit(heritage: &Heritage, supervisor: ProcessId) -> io::Result<()> {
     // 1. (The fork made this process deaf to signals.) It dies with its supervisor, or now if it has none any more.
     process::die_with(supervisor)?;
     // 2. What is not in the heritage is left behind: the signal pipe, the other workers' lines, and whatever the
-    //    starter of the supervisor left open, such as a folder outside the root.
-    let mut keep = vec![heritage.root.as_fd(), heritage.control.as_fd()];
+    //    starter of the supervisor left open, such as a folder outside the roots.
+    let mut keep = vec![heritage.control.as_fd()];
+    keep.extend(heritage.roots.iter().map(|(_, root)| root.as_fd()));
     keep.extend(heritage.listeners.iter().map(|listener| listener.as_fd()));
     keep.extend(heritage.logs.fds());
     process::close_all_but(&keep)?;

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use super::offload::Offload;
-use crate::config::Config;
+use crate::config::{Config, Hosts, SiteId, Sites};
 use crate::content::{Cache, Context, Now};
 use crate::http::HeadLimits;
 use crate::log::AccessLog;
@@ -16,8 +16,10 @@ use crate::stats::{Boards, Tally};
 pub(super) struct Desk {
     /// The configuration of this generation.
     pub(super) config: Arc<Config>,
-    /// The document root.
-    pub(super) root: Arc<OwnedFd>,
+    /// Which site a host means.
+    pub(super) hosts: Hosts,
+    /// The document root of each site.
+    pub(super) roots: Arc<Sites<OwnedFd>>,
     /// All boards.
     pub(super) boards: Boards,
     /// Small files.
@@ -45,12 +47,13 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    /// What a content provider may see of all this.
-    pub(super) fn context(&mut self) -> Context<'_> {
+    /// What a content provider of this site may see of all this.
+    pub(super) fn context(&mut self, site: SiteId) -> Context<'_> {
         Context {
             config: &self.config,
+            site: self.config.sites.get(site),
             now: self.now,
-            root: self.root.as_fd(),
+            root: self.roots.get(site).as_fd(),
             boards: &self.boards,
             cache: &mut self.cache,
             tally: &mut self.tally,

@@ -96,13 +96,16 @@ impl Connection {
             Err(refusal) => return self.refuse_head(head, fields, &refusal, desk),
         };
         let may_go_on = !desk.is_draining && self.requests < desk.config.limits.requests_per_connection;
+        let site = desk.hosts.site_of(request.host);
         let facts = Facts {
             method: request.method,
             version: request.version,
             keep_alive: request.keep_alive && may_go_on,
             client_closes: !request.keep_alive,
+            site,
+            fields: desk.config.sites.get(site).fields.find(&request.path),
         };
-        let handled = http::handle_request(&mut desk.context(), &request);
+        let handled = http::handle_request(&mut desk.context(site), &request);
         match (handled, request.framing) {
             (Handled::Reply(response), BodyFraming::None) => self.reply_now(response, facts, &request, head, desk),
             (Handled::Reply(response), _) => {

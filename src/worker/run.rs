@@ -9,8 +9,10 @@ use super::acceptor::Acceptor;
 use super::desk::Desk;
 use super::event_loop::EventLoop;
 use super::offload::Offload;
+use super::sandbox::Root;
 use super::vitals::Vitals;
 use super::{sandbox, seccomp, sweep};
+use crate::config::Hosts;
 use crate::content::Cache;
 use crate::heritage::Heritage;
 use crate::log::{AccessLog, Level};
@@ -33,7 +35,6 @@ pub fn run(heritage: Heritage) -> ExitCode {
 
 fn serve(mut heritage: Heritage) -> Result<(), Box<dyn std::error::Error>> {
     let config = heritage.config.clone();
-    let can_write = config.access.can_write();
 
     // 1. No capability of any kind, and none to be had.
     credentials::drop_everything()?;
@@ -44,11 +45,14 @@ fn serve(mut heritage: Heritage) -> Result<(), Box<dyn std::error::Error>> {
     let vitals = Vitals::open();
     let epoll = Epoll::new()?;
     // 4. Landlock, before any thread exists: it binds the calling thread and its children.
-    let mut seal = sandbox::seal_filesystem(heritage.root.as_fd(), can_write, config.sandbox)?;
+    let roots: Vec<Root<'_>> = (heritage.roots.iter())
+        .map(|(id, root)| Root { fd: root.as_fd(), can_write: config.sites.get(id).access.can_write() })
+        .collect();
+    let mut seal = sandbox::seal_filesystem(&roots, config.sandbox)?;
     // 5. The helper threads, before the filter that forbids to make any.
     let offload = Offload::start()?;
-    if can_write && heritage.sweeps {
-        sweep::start(heritage.root.clone(), heritage.logs.clone())?;
+    if config.sites.can_write() && heritage.sweeps {
+        sweep::start(heritage.roots.clone(), config.clone(), heritage.logs.clone())?;
     }
     // 6. The system call filter, on every thread.
     seal.add_filter(seccomp::allow_only_needed_calls(), config.sandbox)?;
@@ -59,7 +63,8 @@ fn serve(mut heritage: Heritage) -> Result<(), Box<dyn std::error::Error>> {
     let board = heritage.board;
     let desk = Desk {
         cache: Cache::new(&config.cache),
-        root: heritage.root,
+        hosts: Hosts::of(&config.sites),
+        roots: heritage.roots,
         boards: heritage.boards,
         tally: Tally::default(),
         scratch: Vec::new(),

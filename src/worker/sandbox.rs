@@ -1,4 +1,4 @@
-//! The seal on files, ports and signals (Landlock): from here on a worker sees its document root and nothing else.
+//! The seal on files, ports and signals (Landlock): from here on a worker sees its document roots and nothing else.
 //! Process: worker, on its last steps before the first client. Trusts: its configuration. Blocks: never.
 //! It binds the calling thread and the threads that this starts later, so it comes before the helper threads do.
 
@@ -33,7 +33,18 @@ pub struct Seal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Files {
     abi: u32,
-    can_write: bool,
+    roots: usize,
+    /// How many of them may be written.
+    writable: usize,
+}
+
+/// A document root, and what is needed of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Root<'r> {
+    /// Any descriptor of it.
+    pub fd: BorrowedFd<'r>,
+    /// May a client of its site change anything?
+    pub can_write: bool,
 }
 
 /// Why a worker can't be sealed as its configuration wants.
@@ -68,50 +79,55 @@ pub enum SealError {
     Filter(String),
 }
 
-/// Restricts this thread and all that it will start: files beneath `root` may be read, and written if `can_write`;
-/// no TCP port may be bound or connected to; no process outside may be sent a signal or reached by an abstract socket.
+/// Restricts this thread and all that it will start: files beneath the roots may be read, and written where a root says
+/// so (a root within a root that may be written is written with it: the rules of the kernel only add up); no TCP port may be bound or
+/// connected to; no process outside may be sent a signal or reached by an abstract socket.
 ///
 /// # Errors
 /// With `Sandbox::Required` whatever keeps the rules for files from being enforced; otherwise none.
-pub fn seal_filesystem(root: BorrowedFd<'_>, can_write: bool, mode: Sandbox) -> Result<Seal, SealError> {
+pub fn seal_filesystem(roots: &[Root<'_>], mode: Sandbox) -> Result<Seal, SealError> {
     let files = match mode {
         Sandbox::Off => Err("switched off".to_owned()),
-        Sandbox::Required => Ok(restrict(root, can_write, REQUIRED_ABI)?),
-        Sandbox::BestEffort => restrict(root, can_write, 1).map_err(|error| error.to_string()),
+        Sandbox::Required => Ok(restrict(roots, REQUIRED_ABI)?),
+        Sandbox::BestEffort => restrict(roots, 1).map_err(|error| error.to_string()),
     };
     Ok(Seal { files, system_calls: Err("none yet".to_owned()) })
 }
 
-fn restrict(root: BorrowedFd<'_>, can_write: bool, required: u32) -> Result<Files, SealError> {
+fn restrict(roots: &[Root<'_>], required: u32) -> Result<Files, SealError> {
     let abi = match kernel_abi() {
         Ok(Some(abi)) if abi >= required => abi,
         Ok(Some(abi)) => return Err(SealError::TooOld(abi)),
         Ok(None) => return Err(SealError::NoLandlock),
         Err(error) => return Err(SealError::Refused(error)),
     };
-    match enforce(root, can_write)?.ruleset {
-        RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced => Ok(Files { abi, can_write }),
+    match enforce(roots)?.ruleset {
+        RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced => {
+            let writable = roots.iter().filter(|root| root.can_write).count();
+            Ok(Files { abi, roots: roots.len(), writable })
+        }
         RulesetStatus::NotEnforced => Err(SealError::NotEnforced),
     }
 }
 
 /// Every right that the kernel knows is handled, that is: forbidden unless a rule allows it. What the kernel is too old
 /// to know is left out (the crate's best effort), for `restrict` has seen that it knows enough.
-fn enforce(root: BorrowedFd<'_>, can_write: bool) -> Result<RestrictionStatus, RulesetError> {
+fn enforce(roots: &[Root<'_>]) -> Result<RestrictionStatus, RulesetError> {
     // Up to ABI 8: ABI 9 would also forbid to send to /dev/log by its path, which the syslog log does with a socket
     // that was made before the seal, and there is no other socket to send from (the system call filter sees to that).
     let all_files = AccessFs::from_all(ABI::V8);
+    let rules = roots.iter().map(|root| Ok::<_, RulesetError>(PathBeneath::new(root.fd, rights(root.can_write))));
     Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(all_files)?
         .handle_access(AccessNet::from_all(ABI::V8))?
         .scope(Scope::from_all(ABI::V8))?
         .create()?
-        .add_rule(PathBeneath::new(root, rights(can_write)))?
+        .add_rules(rules)?
         .restrict_self()
 }
 
-/// What a worker may do beneath its root. To write means: make a new file, write it, put it in the place of another in
+/// What a worker may do beneath a root. To write means: make a new file, write it, put it in the place of another in
 /// the same folder, remove it. Not to make folders, links, devices or sockets, not to cut a file off (a file is
 /// replaced whole or not at all), not to run a program.
 fn rights(can_write: bool) -> BitFlags<AccessFs> {
@@ -149,8 +165,17 @@ impl fmt::Display for Seal {
 
 impl fmt::Display for Files {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verbs = if self.can_write { "read and written" } else { "read" };
-        write!(f, "Landlock ABI {}: files beneath the root may be {verbs}", self.abi)?;
+        let Self { abi, roots, writable } = *self;
+        write!(f, "Landlock ABI {abi}: files beneath ")?;
+        match roots {
+            1 => f.write_str("the root may be read")?,
+            _ => write!(f, "{roots} roots may be read")?,
+        }
+        match writable {
+            0 => {}
+            _ if writable == roots => f.write_str(" and written")?,
+            _ => write!(f, ", beneath {writable} of them written")?,
+        }
         let said = |since, words, missing| if self.abi >= since { words } else { missing };
         f.write_str(said(NETWORK_ABI, ", no TCP bind or connect", ", TCP left to seccomp"))?;
         f.write_str(said(SCOPE_ABI, ", no signal or abstract socket to others", ", signals left to seccomp"))
@@ -176,7 +201,7 @@ mod tests {
         fs::create_dir(folder.path().join("sub")).unwrap();
         let root = open_root(folder.path()).unwrap();
         let child = fork(|| {
-            let seal = seal_filesystem(root.as_fd(), can_write, Sandbox::Required).unwrap();
+            let seal = seal_filesystem(&[Root { fd: root.as_fd(), can_write }], Sandbox::Required).unwrap();
             assert!(seal.files.is_ok());
             test(folder.path());
             ExitCode::SUCCESS
@@ -258,20 +283,39 @@ mod tests {
 
     #[test]
     fn without_a_seal_it_says_so() {
-        let root = open_root(Path::new("/")).unwrap();
-        let seal = seal_filesystem(root.as_fd(), false, Sandbox::Off).unwrap();
+        let seal = seal_filesystem(&[], Sandbox::Off).unwrap();
         assert_eq!(seal.to_string(), "NO Landlock (switched off); NO seccomp (none yet)");
     }
 
     #[test]
     fn words_name_what_an_older_kernel_lacks() {
-        let words = |abi| {
-            let mut seal = Seal { files: Ok(Files { abi, can_write: false }), system_calls: Err(String::new()) };
+        let words_of = |abi, roots, writable| {
+            let mut seal = Seal { files: Ok(Files { abi, roots, writable }), system_calls: Err(String::new()) };
             seal.add_filter(Ok(70), Sandbox::Required).unwrap();
             seal.to_string()
         };
+        let words = |abi| words_of(abi, 1, 0);
         assert!(words(2).contains("TCP left to seccomp, signals left to seccomp; seccomp: 70"), "{}", words(2));
         assert!(words(4).contains("no TCP bind or connect, signals left to seccomp"), "{}", words(4));
         assert!(words(6).contains("no TCP bind or connect, no signal or abstract socket"), "{}", words(6));
+        assert!(words(6).contains(": files beneath the root may be read, no TCP"), "{}", words(6));
+        assert!(words_of(6, 1, 1).contains("the root may be read and written, no TCP"));
+        assert!(words_of(6, 3, 1).contains("3 roots may be read, beneath 1 of them written, no TCP"));
+    }
+
+    #[test]
+    fn each_root_has_its_own_rights() {
+        let [reading, writing] = [(), ()].map(|()| tempfile::tempdir().unwrap());
+        let roots = [&reading, &writing].map(|folder| open_root(folder.path()).unwrap());
+        let child = fork(|| {
+            let roots = [(&roots[0], false), (&roots[1], true)];
+            let roots = roots.map(|(root, can_write)| Root { fd: root.as_fd(), can_write });
+            seal_filesystem(&roots, Sandbox::Required).unwrap();
+            assert_eq!(fs::read_dir(reading.path()).unwrap().count(), 0);
+            assert!(denied(make(&reading.path().join("new"))));
+            make(&writing.path().join("new")).unwrap();
+            ExitCode::SUCCESS
+        });
+        assert_eq!(wait(child.unwrap()).unwrap(), Ended::Exited(0));
     }
 }

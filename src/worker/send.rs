@@ -98,7 +98,8 @@ impl Connection {
     ) -> Flow {
         let status = response.status;
         desk.tally.count_answer(status);
-        let Reply { body, is_chunked, keep_alive } = http::format(response, facts, &desk.date, &mut desk.out);
+        let fixed = facts.fields.and_then(|id| desk.config.sites.get(facts.site).fields.get(id));
+        let Reply { body, is_chunked, keep_alive } = http::format(response, facts, fixed, &desk.date, &mut desk.out);
         let then = if keep_alive { Then::Next } else { unless_kept };
         let line = line.filter(|_| desk.access_log.is_on()).map(|line| RequestLine {
             client: match self.peer {

@@ -13,7 +13,7 @@ use super::connection::{Connection, Flow, Step, Token};
 use super::desk::Desk;
 use super::offload::Offload;
 use super::transport::{Transferred, Transport};
-use crate::config::{AccessRule, AccessRules, Config, Durability, Verb, Verbs};
+use crate::config::{AccessRule, AccessRules, Config, Durability, Hosts, Verb, Verbs};
 use crate::content::{Cache, Now};
 use crate::log::{AccessLog, Logs};
 use crate::message::HttpDate;
@@ -74,13 +74,15 @@ fn desk(root: &Path) -> Desk {
     let mut config = Config::quick(true, false);
     let all = [Verb::List, Verb::Read, Verb::Create, Verb::Replace, Verb::Delete];
     let allow = all.into_iter().fold(Verbs::NONE, Verbs::with);
-    config.access = AccessRules::new(vec![AccessRule { path: "/".into(), allow }]);
+    config.sites.default.access = AccessRules::new(vec![AccessRule { path: "/".into(), allow }]);
+    config.sites.default.root = root.to_owned();
     config.uploads.durability = Durability::None;
     config.limits.head_bytes = 2048;
     config.limits.target_bytes = 512;
     let now = Now { unix_seconds: 4_000_000_000, nanoseconds: 0 };
     Desk {
-        root: Arc::new(open_root(root).unwrap()),
+        hosts: Hosts::of(&config.sites),
+        roots: Arc::new(config.sites.try_map(|site| open_root(&site.root)).unwrap()),
         boards: Boards { started: 0, seal: String::new(), slots: Vec::new() },
         cache: Cache::new(&config.cache),
         tally: Tally::default(),

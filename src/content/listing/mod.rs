@@ -35,7 +35,7 @@ pub fn listing(ctx: &Context<'_>, request: &Request<'_>, folder: File) -> Provid
     if !request.method.is_retrieval() {
         return Err(Refusal::method_not_allowed(request.method, MethodSet::READ));
     }
-    let verbs = ctx.config.access.verbs(&request.path);
+    let verbs = ctx.site.access.verbs(&request.path);
     if !verbs.contains(Verb::List) {
         return Err(Refusal::new(Status::FORBIDDEN, "This folder may not be listed."));
     }

@@ -32,7 +32,7 @@ pub fn sha256_of_file(ctx: &Context<'_>, request: &Request<'_>, path: &[u8]) -> 
     if is_hidden(&path) {
         return Err(Refusal::not_found());
     }
-    if !ctx.config.access.verbs(&path).contains(Verb::Read) {
+    if !ctx.site.access.verbs(&path).contains(Verb::Read) {
         return Err(Refusal::new(Status::FORBIDDEN, "This file may not be read."));
     }
     let file = open_beneath(ctx.root, &path).map_err(|error| refuse_open(&error))?;
