@@ -85,7 +85,7 @@ fn assert_document_is_true(document: &str, entries: &BTreeMap<String, Entry>) {
     let mut defaults = Vec::new();
     for (key, entry) in entries.iter().filter(|(key, _)| keys().contains(key) || key.as_str() == "access") {
         match &entry.default {
-            Some(value) if key == "root" => assert_eq!(*value, format!("{:?}", Config::default().root), "{document}"),
+            Some(value) if key == "root" => assert_eq!(*value, format!("{:?}", Config::default().sites.default.root), "{document}"),
             Some(value) => defaults.push((key.as_str(), value.as_str())),
             None => assert!(without_default.contains(&key.as_str()), "{document} lacks the default of {key}"),
         }

@@ -24,6 +24,7 @@ main{max-width:60rem;margin:0 auto;padding:1.5rem 1rem 3rem}\
 h1{font-size:1.5rem;line-height:1.25;overflow-wrap:anywhere}\
 a{color:var(--link);text-decoration:none}a:hover{text-decoration:underline}\
 .faint{color:var(--faint)}\
+nav{overflow-wrap:anywhere}\
 code,pre,output,textarea{font-family:ui-monospace,monospace}\
 code,output{background:var(--raised);padding:.1em .3em;border-radius:.25em;overflow-wrap:anywhere}\
 .wide{overflow-x:auto}\

@@ -17,15 +17,32 @@ pub(super) struct Parameters<'q> {
     given: Vec<(&'static str, Cow<'q, str>)>,
 }
 
+/// What becomes of a parameter that nobody knows here.
+#[derive(Clone, Copy)]
+enum Unknown {
+    Refused,
+    Ignored,
+}
+
 impl<'q> Parameters<'q> {
     /// Reads a query in which only these names may occur, each once: a misspelt name must not pass for its default.
     pub(super) fn read(query: Option<&'q str>, known: &[&'static str]) -> Result<Self, Refusal> {
+        Self::parse(query, known, Unknown::Refused)
+    }
+
+    /// Reads these of the parameters of a query that may be meant for others as well.
+    pub(super) fn read_some(query: Option<&'q str>, known: &[&'static str]) -> Result<Self, Refusal> {
+        Self::parse(query, known, Unknown::Ignored)
+    }
+
+    fn parse(query: Option<&'q str>, known: &[&'static str], unknown: Unknown) -> Result<Self, Refusal> {
         let mut given: Vec<(&'static str, Cow<'q, str>)> = Vec::new();
         for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
             let Some(&name) = known.iter().find(|candidate| **candidate == name) else {
-                let detail =
-                    format!("There is no parameter “{}” here; known are: {}.", shortened(&name), known.join(", "));
-                return Err(Refusal::new(Status::BAD_REQUEST, detail));
+                match unknown {
+                    Unknown::Ignored => continue,
+                    Unknown::Refused => return Err(no_such(&name, known)),
+                }
             };
             if given.iter().any(|(earlier, _)| *earlier == name) {
                 return Err(Refusal::new(Status::BAD_REQUEST, format!("The parameter “{name}” is given twice.")));
@@ -66,6 +83,11 @@ impl<'q> Parameters<'q> {
     }
 }
 
+fn no_such(name: &str, known: &[&str]) -> Refusal {
+    let detail = format!("There is no parameter “{}” here; known are: {}.", shortened(name), known.join(", "));
+    Refusal::new(Status::BAD_REQUEST, detail)
+}
+
 fn bad_value(name: &str, value: &str, right: &str) -> Refusal {
     let detail = format!("The parameter “{name}” can't be “{}”; it must be {right}.", shortened(value));
     Refusal::new(Status::BAD_REQUEST, detail)
@@ -104,6 +126,8 @@ mod tests {
         }
         assert!(width("width=1&width=1").unwrap_err().contains("twice"));
         assert!(width("widht=1").unwrap_err().contains("widht"));
+        let some = Parameters::read_some(Some("widht=1&width=2&widht=1"), &["width"]).unwrap();
+        assert_eq!(some.number("width", &(1..=9)), Ok(Some(2)));
         assert!(width(&format!("width={}", "ü".repeat(5000))).unwrap_err().len() < 300);
     }
 

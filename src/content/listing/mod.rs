@@ -1,10 +1,13 @@
-//! Box `content_listing`: the names in a folder, as a page or as JSON: folders first, then by name.
+//! Box `content_listing`: the names in a folder, as a page, JSON, plain text or a manifest of digests; folders first.
 //! Process: worker, sealed; a helper thread reads. Trusts: no name in the folder. Blocks: the helper, as the disk does.
-//! Fails with: 403, 405, 500, 503; a folder that can't be read to its end ends the connection.
+//! Fails with: 400, 403, 405, 500, 503; a folder that can't be read to its end ends the connection.
 
 mod entries;
 mod html;
 mod json;
+mod manifest;
+mod names;
+mod request;
 
 use std::fs::File;
 use std::io;
@@ -12,21 +15,17 @@ use std::io;
 use super::{Context, page, refuse_open};
 use crate::config::Verb;
 use crate::message::{
-    Accept, Body, BodySource, FieldName, MethodSet, PIECE_BYTES, Progress, Provided, Refusal, Request, Response, Status,
+    Body, BodySource, FieldName, MethodSet, PIECE_BYTES, Progress, Provided, Refusal, Request, Response, Status,
 };
 use entries::{Entries, Entry, Reader};
 use html::HtmlRows;
 use json::JsonRows;
+use manifest::Manifest;
+use names::NameRows;
+use request::{Asked, Form};
 
 /// Entries written in one piece of work: some microseconds each.
 const ROWS_A_PIECE: usize = 256;
-
-/// In which form a listing is sent.
-#[derive(Clone, Copy)]
-enum Form {
-    Page,
-    Json,
-}
 
 /// Lists a folder that has been opened for this request.
 #[doc(alias = "content_listing")]
@@ -39,18 +38,27 @@ pub fn listing(ctx: &Context<'_>, request: &Request<'_>, folder: File) -> Provid
     if !verbs.contains(Verb::List) {
         return Err(Refusal::new(Status::FORBIDDEN, "This folder may not be listed."));
     }
+    let asked = Asked::of(request)?;
+    // Digests tell of contents what only those may know who can read them.
+    if asked.form == Form::Sha256sum && !verbs.contains(Verb::Read) {
+        return Err(Refusal::new(Status::FORBIDDEN, "Nobody may read here."));
+    }
     let path = request.path.as_ref();
     // The body outlives the call, so it has its own descriptor of the root, for the symlinks in the folder.
     let root = ctx.root.try_clone_to_owned().map_err(|error| refuse_open(&error))?;
-    let reader = Reader::new(folder, root, path).map_err(|error| refuse_open(&error))?;
-    // Who accepts neither form gets the page.
-    let offers = [("text/html", Form::Page), ("application/json", Form::Json)];
-    let response = match Accept::of(request.fields).choose(&offers).unwrap_or(Form::Page) {
+    let reader = Reader::new(folder, root, path, asked.sort, asked.order).map_err(|error| refuse_open(&error))?;
+    let response = match asked.form {
         Form::Page => {
             let host = verbs.contains(Verb::Create).then_some(request.host);
-            page::respond(Status::OK, body(reader, HtmlRows::new(path, host)))
+            page::respond(Status::OK, body(reader, HtmlRows::new(path, asked, host)))
         }
         Form::Json => Response::with_body(Status::OK, "application/json", body(reader, JsonRows::default())),
+        Form::Names => Response::with_body(Status::OK, "text/plain; charset=utf-8", body(reader, NameRows)),
+        Form::Sha256sum => {
+            let source = Box::new(Manifest::new(reader, ctx.site.access.clone()));
+            let body = Body::Source { source, length: None };
+            Response::with_body(Status::OK, "text/plain; charset=utf-8; profile=sha256sum", body)
+        }
     };
     // A folder's own times don't tell of changes in its files, so there is no validator.
     let response = response.with_field(FieldName::CacheControl, "no-cache");

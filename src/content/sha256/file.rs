@@ -18,7 +18,7 @@ use crate::sys::file::{FileKind, Identity, identity, open_beneath};
 
 /// What is digested in one piece of work: with SHA instructions less than 1 ms, and enough that handing the work to the
 /// helper costs little.
-const DIGEST_PIECE_BYTES: usize = 1024 * 1024;
+pub(in crate::content) const DIGEST_PIECE_BYTES: usize = 1024 * 1024;
 
 /// The digest of the file at this decoded path beneath the root.
 #[doc(alias = "content_sha256")]
@@ -40,10 +40,9 @@ pub fn sha256_of_file(ctx: &Context<'_>, request: &Request<'_>, path: &[u8]) -> 
     if identity.kind != FileKind::Regular {
         return Err(Refusal::not_found());
     }
-    let line_end = line_end(name);
-    let length = DIGITS + line_end.text.len() as u64 + u64::from(line_end.is_escaped);
-    let source = FileDigest { file, identity, digest: Sha256::new(), bytes: 0, buf: Vec::new(), line_end };
-    let body = Body::Source { source: Box::new(source), length: Some(length) };
+    let source = FileDigest::new(file, identity, name, Vec::new());
+    let length = Some(source.line_bytes());
+    let body = Body::Source { source: Box::new(source), length };
     let mut response = Response::with_body(Status::OK, "text/plain; charset=utf-8", body)
         .with_field(FieldName::CacheControl, "no-cache");
     response.validators.etag = Some(tag(&path, &identity));
@@ -83,14 +82,15 @@ fn line_end(name: &[u8]) -> LineEnd {
     LineEnd { text, is_escaped }
 }
 
-struct FileDigest {
+/// The digest of a file in the making: it becomes one line.
+pub(in crate::content) struct FileDigest {
     file: File,
     /// What the file was when it was opened.
     identity: Identity,
     digest: Sha256,
     /// Read up to now.
     bytes: u64,
-    /// Kept from piece to piece; made by the first one, on the helper thread.
+    /// Kept from piece to piece; made by the first one, on the helper thread, unless an earlier digest left it.
     buf: Vec<u8>,
     line_end: LineEnd,
 }
@@ -114,6 +114,26 @@ impl BodySource for FileDigest {
 }
 
 impl FileDigest {
+    /// The digest of a file that is open, under this name. `buf`: what an earlier digest has left, or nothing.
+    pub(in crate::content) fn new(file: File, identity: Identity, name: &[u8], buf: Vec<u8>) -> Self {
+        Self { file, identity, digest: Sha256::new(), bytes: 0, buf, line_end: line_end(name) }
+    }
+
+    /// How much there is to digest.
+    pub(in crate::content) fn file_bytes(&self) -> u64 {
+        self.identity.size
+    }
+
+    /// The buffer, for the next one.
+    pub(in crate::content) fn into_buf(self) -> Vec<u8> {
+        self.buf
+    }
+
+    /// How long the line will be.
+    fn line_bytes(&self) -> u64 {
+        DIGITS + self.line_end.text.len() as u64 + u64::from(self.line_end.is_escaped)
+    }
+
     /// Writes the line, unless what was read is a mixture of two states of the file.
     fn finish(&mut self, out: &mut Vec<u8>) -> io::Result<Progress> {
         let now = identity(&self.file)?;

@@ -21,6 +21,7 @@ use crate::message::{
     Response, Status,
 };
 pub use file::sha256_of_file;
+pub(super) use file::{DIGEST_PIECE_BYTES, FileDigest};
 use form::{Field, FormDigest};
 
 /// The field of the form.
