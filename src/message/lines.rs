@@ -32,4 +32,3 @@ pub fn write_line(name: FieldName, value: &Value, out: &mut Vec<u8>) {
     }
     out.extend_from_slice(b"\r\n");
 }
-
