@@ -9,15 +9,30 @@ use super::page;
 use crate::message::{Accept, Body, FieldName, Fields, Refusal, Response, Value};
 
 /// In which form an error is told.
-#[derive(Clone, Copy)]
-enum Form {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ErrorForm {
+    /// For a person.
+    #[default]
     Page,
+    /// For a program.
     Problem,
 }
 
+impl ErrorForm {
+    /// The form that a client asks for. Who accepts neither gets the page: an error told in the wrong form is worth
+    /// more than a 406 without reason.
+    #[must_use]
+    pub fn of(fields: &Fields<'_>) -> Self {
+        Accept::of(fields).choose(&OFFERS).unwrap_or_default()
+    }
+}
+
 /// The page is first: a person with a browser sends `*/*` among others, a program that wants JSON says so.
-const OFFERS: [(&str, Form); 3] =
-    [("text/html", Form::Page), ("application/problem+json", Form::Problem), ("application/json", Form::Problem)];
+const OFFERS: [(&str, ErrorForm); 3] = [
+    ("text/html", ErrorForm::Page),
+    ("application/problem+json", ErrorForm::Problem),
+    ("application/json", ErrorForm::Problem),
+];
 
 /// A problem of type `about:blank`: it says no more than its status and what is wrong with this request.
 #[derive(Serialize)]
@@ -28,14 +43,14 @@ struct Problem<'r> {
     detail: &'r str,
 }
 
-/// Makes the answer for a refusal. `fields` are those of the request; `None` if it could not be parsed.
+/// Makes the answer for a refusal, in the form that the client asked for.
 #[doc(alias = "content_error")]
 #[must_use]
-pub fn error(refusal: &Refusal, fields: Option<&Fields<'_>>) -> Response {
+pub fn error(refusal: &Refusal, form: ErrorForm) -> Response {
     let mut response = if !refusal.status.may_have_content() {
         Response::new(refusal.status)
     } else if refusal.status.is_error() {
-        explain(refusal, fields)
+        explain(refusal, form)
     } else {
         point_elsewhere(refusal)
     };
@@ -45,12 +60,10 @@ pub fn error(refusal: &Refusal, fields: Option<&Fields<'_>>) -> Response {
     response
 }
 
-fn explain(refusal: &Refusal, fields: Option<&Fields<'_>>) -> Response {
-    // Who accepts neither form gets the page: an error told in the wrong form is worth more than a 406 without reason.
-    let form = fields.and_then(|fields| Accept::of(fields).choose(&OFFERS)).unwrap_or(Form::Page);
+fn explain(refusal: &Refusal, form: ErrorForm) -> Response {
     let status = refusal.status;
     let response = match form {
-        Form::Page => {
+        ErrorForm::Page => {
             let title = format!("{} {}", status.code(), status.reason());
             let content = html! {
                 p { (refusal.detail) }
@@ -58,7 +71,7 @@ fn explain(refusal: &Refusal, fields: Option<&Fields<'_>>) -> Response {
             };
             page::respond(status, page::page(&title, &content))
         }
-        Form::Problem => {
+        ErrorForm::Problem => {
             let problem = Problem {
                 r#type: "about:blank",
                 title: status.reason(),
@@ -118,7 +131,7 @@ mod tests {
             ("application/json, */*", true),
             ("application/problem+json", true),
         ] {
-            let response = error(&refusal, Some(&accepting(accept)));
+            let response = error(&refusal, ErrorForm::of(&accepting(accept)));
             if is_problem {
                 let problem: serde_json::Value = serde_json::from_str(text(&response)).unwrap();
                 assert_eq!(problem["type"], "about:blank");
@@ -133,13 +146,13 @@ mod tests {
             assert_eq!(response.fields.find(FieldName::Vary), Some(&"Accept".into()));
             assert_eq!(response.fields.find(FieldName::CacheControl), Some(&"no-store".into()));
         }
-        assert!(text(&error(&refusal, None)).starts_with("<!DOCTYPE html>"));
+        assert!(text(&error(&refusal, ErrorForm::default())).starts_with("<!DOCTYPE html>"));
     }
 
     #[test]
     fn the_field_that_a_status_calls_for_is_sent() {
         let refusal = Refusal::method_not_allowed(Method::Delete, MethodSet::READ);
-        let response = error(&refusal, None);
+        let response = error(&refusal, ErrorForm::default());
         assert_eq!(response.status, Status::METHOD_NOT_ALLOWED);
         assert_eq!(response.fields.find(FieldName::Allow), Some(&String::from("GET, HEAD, OPTIONS").into()));
     }
@@ -156,7 +169,7 @@ mod tests {
 
     #[test]
     fn what_may_have_no_content_has_none() {
-        let response = error(&Refusal::new(Status::NOT_MODIFIED, ""), None);
+        let response = error(&Refusal::new(Status::NOT_MODIFIED, ""), ErrorForm::default());
         assert_eq!(response.body.length(), Some(0));
     }
 }

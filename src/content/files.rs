@@ -3,9 +3,13 @@
 
 use std::io;
 
-use super::{Context, listing, readfile, sendfile};
+use super::{Context, listing, readfile, refuse_open, sendfile};
 use crate::config::Verb;
-use crate::message::{Body, FieldName, Handled, Provided, Refusal, Request, Response, Status, Value};
+use super::page::encode_path;
+use crate::message::{
+    ETag, FieldName, Handled, HttpDate, Provided, Refusal, Request, Response, Status, Validators,
+};
+use crate::sys::failure::OpenFailure;
 use crate::sys::file::{FileKind, Identity, identity, open_beneath};
 
 /// Answers a GET or HEAD for something below the document root.
@@ -18,7 +22,7 @@ pub fn files(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
     }
     match file_at(ctx, &request.path) {
         Ok(Found::File(response)) => Ok(response.into()),
-        Ok(Found::Folder) => Ok(add_slash(request).into()),
+        Ok(Found::Folder) => Err(add_slash(request)),
         Err(error) => Err(error.into_refusal()),
     }
 }
@@ -40,24 +44,9 @@ enum Missing {
 impl Missing {
     fn into_refusal(self) -> Refusal {
         match self {
-            Self::Io(error) => refusal_of(&error),
+            Self::Io(error) => refuse_open(&error),
             Self::Refused(refusal) => refusal,
         }
-    }
-}
-
-/// The answer to a failed open. Paths that leave the root look like paths that name nothing.
-#[must_use]
-pub fn refusal_of(error: &io::Error) -> Refusal {
-    const RETRY_AFTER_SECONDS: u64 = 1;
-    match error.raw_os_error() {
-        Some(libc::ENOENT | libc::ENOTDIR | libc::EXDEV | libc::ELOOP | libc::ENAMETOOLONG | libc::EINVAL) => {
-            Refusal::not_found()
-        }
-        Some(libc::EACCES | libc::EPERM) => Refusal::new(Status::FORBIDDEN, "This may not be read."),
-        // Something has run out, or a distributed file system is between two states: it passes.
-        Some(_) | None => Refusal::new(Status::SERVICE_UNAVAILABLE, "The file can't be opened at the moment.")
-            .with_field(FieldName::RetryAfter, Value::Number(RETRY_AFTER_SECONDS)),
     }
 }
 
@@ -99,11 +88,11 @@ fn folder(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
         candidate.extend_from_slice(name.as_bytes());
         match file_at(ctx, &candidate) {
             Ok(Found::File(response)) => answer = Some(Ok(Handled::Reply(response))),
-            Err(Missing::Io(error)) if is_absent(&error) => continue,
+            Err(Missing::Io(error)) if OpenFailure::of(&error) == OpenFailure::Absent => continue,
             Ok(Found::Folder) => continue,
             // Who may list but not read still sees the listing.
             Err(Missing::Refused(_)) => {}
-            Err(Missing::Io(error)) => answer = Some(Err(refusal_of(&error))),
+            Err(Missing::Io(error)) => answer = Some(Err(refuse_open(&error))),
         }
         break;
     }
@@ -111,13 +100,10 @@ fn folder(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
     answer.unwrap_or_else(|| list(ctx, request))
 }
 
-fn is_absent(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR))
-}
 
 fn list(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
-    let folder = open_beneath(ctx.root, &request.path).map_err(|error| refusal_of(&error))?;
-    if identity(&folder).map_err(|error| refusal_of(&error))?.kind != FileKind::Directory {
+    let folder = open_beneath(ctx.root, &request.path).map_err(|error| refuse_open(&error))?;
+    if identity(&folder).map_err(|error| refuse_open(&error))?.kind != FileKind::Directory {
         return Err(Refusal::not_found());
     }
     if !ctx.config.access.verbs(&request.path).contains(Verb::List) {
@@ -127,21 +113,19 @@ fn list(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
 }
 
 /// A folder without its slash: relative links of its page would lead astray, so the client is sent on, query and all.
-fn add_slash(request: &Request<'_>) -> Response {
-    let encoded = super::encode_path(&request.path);
+fn add_slash(request: &Request<'_>) -> Refusal {
+    let encoded = encode_path(&request.path);
     let location = match request.query {
         Some(query) => format!("{encoded}/?{query}"),
         None => format!("{encoded}/"),
     };
-    let mut response = Response::new(Status::PERMANENT_REDIRECT).with_field(FieldName::Location, location);
-    response.body = Body::Empty;
-    response
+    Refusal::new(Status::PERMANENT_REDIRECT, "This is a folder; its address ends with a slash.")
+        .with_field(FieldName::Location, location.into())
 }
 
 /// The validators of a file: they change whenever its bytes can have changed.
 #[must_use]
-pub fn validators_of(identity: &Identity, now: super::Now) -> crate::message::Validators {
-    use crate::message::{ETag, HttpDate, Validators};
+pub fn validators_of(identity: &Identity, now: super::Now) -> Validators {
     let mut state = [0; 48];
     let parts =
         [u128::from(identity.inode), identity.modified.cast_unsigned(), identity.changed.cast_unsigned()];

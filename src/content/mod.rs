@@ -1,29 +1,43 @@
 //! Content providers: one file each, one function each, one line in `http::fill_body` each.
 //! Process: worker, sealed. A provider sees its `Context` and the request, and makes a response, or a refusal.
 
+mod delete;
 mod error;
+mod files;
 mod listing;
+mod media_type;
 mod page;
 mod parameters;
 mod perlin;
+mod readfile;
+mod sendfile;
 mod served;
 mod sha256;
 mod stats;
+mod temporary;
 #[cfg(test)]
 mod tests;
+mod upload;
 
 use std::os::fd::BorrowedFd;
 
 use crate::config::Config;
 use crate::message::HttpDate;
-use crate::stats::Boards;
+use crate::stats::{Boards, Tally};
 
-pub use error::error;
+pub use delete::delete;
+pub use error::{ErrorForm, error};
+pub use files::files;
 pub use listing::listing;
+pub use media_type::media_type;
 pub use perlin::perlin;
+pub use readfile::{Cache, readfile};
+pub use sendfile::sendfile;
 pub use served::{is_hidden, refuse_open};
 pub use sha256::{sha256, sha256_of_file};
 pub use stats::stats;
+pub use temporary::sweep;
+pub use upload::upload;
 
 /// All that a provider may see of the worker.
 pub struct Context<'w> {
@@ -35,6 +49,12 @@ pub struct Context<'w> {
     pub root: BorrowedFd<'w>,
     /// The shared counters of all workers.
     pub boards: &'w Boards,
+    /// The worker's small files.
+    pub cache: &'w mut Cache,
+    /// What the worker counts in this wake.
+    pub tally: &'w mut Tally,
+    /// A buffer for building paths; whoever uses it clears it first.
+    pub scratch: &'w mut Vec<u8>,
 }
 
 /// The time at which the current wake began.

@@ -68,8 +68,8 @@ pub(super) fn respond(status: Status, body: Body) -> Response {
     Response::with_body(status, HTML, body).with_field(FieldName::ContentSecurityPolicy, POLICY)
 }
 
-/// A path as a link needs it: everything but unreserved characters and `/` is percent-encoded (RFC 3986 section 2.3), so
-/// that the result is safe in an attribute, in JSON and on a command line too.
+/// A path as a link needs it: everything but unreserved characters and `/` is percent-encoded (RFC 3986 section 2.3),
+/// so that the result is safe in an attribute, in JSON and on a command line too.
 pub(super) fn link(path: &[u8]) -> String {
     const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
     percent_encode(path, RESERVED).to_string()

@@ -190,7 +190,9 @@ fn markup(ctx: &Context<'_>, snapshots: &[Snapshot]) -> Markup {
                     tr {
                         th scope="col" {}
                         th scope="col" class="number" { "All" }
-                        @for (number, _) in snapshots.iter().enumerate() { th scope="col" class="number" { "Worker " (number) } }
+                        @for (number, _) in snapshots.iter().enumerate() {
+                            th scope="col" class="number" { "Worker " (number) }
+                        }
                     }
                 }
                 tbody {

@@ -40,7 +40,16 @@ impl World {
 
     pub(super) fn context(&self) -> Context<'_> {
         let now = Now { unix_seconds: 1_700_003_725, nanoseconds: 0 };
-        Context { config: &self.config, now, root: self.root.as_fd(), boards: &self.boards }
+        Context {
+            config: &self.config,
+            now,
+            root: self.root.as_fd(),
+            boards: &self.boards,
+            // A test's few bytes are not worth a lifetime of their own.
+            cache: Box::leak(Box::new(super::Cache::new(&self.config.cache))),
+            tally: Box::leak(Box::default()),
+            scratch: Box::leak(Box::default()),
+        }
     }
 }
 

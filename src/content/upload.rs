@@ -8,14 +8,16 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use super::files::{refusal_of, validators_of};
+use super::files::validators_of;
+use super::page::encode_path;
 use super::temporary::Temporary;
-use super::{Context, Now};
+use super::{Context, Now, refuse_open};
 use crate::config::{Durability, Verb, Verbs};
 use crate::message::{
-    BodySink, FieldName, Finish, Handled, Method, Preconditions, Provided, Receive, Refusal, Request, Response, Status,
-    Verdict,
+    BodySink, ETag, FieldName, Finish, Handled, Method, Preconditions, Provided, Receive, Refusal, Request, Response,
+    Status, Validators, Value, Verdict,
 };
+use crate::sys::failure::{OpenFailure, WriteFailure};
 use crate::sys::file::{self, FileKind, Identity};
 
 /// Looks at everything that can be known before the content is sent, and makes the sink for it.
@@ -47,7 +49,7 @@ pub fn upload(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
     }
     let commit = Commit {
         name: name.to_vec(),
-        location: super::encode_path(&request.path),
+        location: encode_path(&request.path),
         durability: ctx.config.uploads.durability,
         now: ctx.now,
         rules,
@@ -72,11 +74,11 @@ pub(super) fn split(path: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
 /// Opens the folder of a target that is to be changed.
 pub(super) fn open_folder(ctx: &Context<'_>, path: &[u8]) -> Result<File, Refusal> {
     let no_folder = || Refusal::new(Status::CONFLICT, "The folder of this file does not exist.");
-    let folder = file::open_beneath(ctx.root, path).map_err(|error| match error.raw_os_error() {
-        Some(libc::ENOENT | libc::ENOTDIR) => no_folder(),
-        _ => refusal_of(&error),
+    let folder = file::open_beneath(ctx.root, path).map_err(|error| match OpenFailure::of(&error) {
+        OpenFailure::Absent => no_folder(),
+        OpenFailure::Forbidden | OpenFailure::Exhausted | OpenFailure::Broken => refuse_open(&error),
     })?;
-    let kind = file::identity(&folder).map_err(|error| refusal_of(&error))?.kind;
+    let kind = file::identity(&folder).map_err(|error| refuse_open(&error))?.kind;
     if kind == FileKind::Directory { Ok(folder) } else { Err(no_folder()) }
 }
 
@@ -85,23 +87,23 @@ pub(super) fn current(folder: &File, name: &[u8]) -> Result<Option<Identity>, Re
     match file::identity_of_entry(folder.as_fd(), name) {
         Ok(identity) if identity.kind == FileKind::Regular => Ok(Some(identity)),
         Ok(_) => Err(Refusal::new(Status::CONFLICT, "Something that is not a regular file has this name.")),
-        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
-        Err(error) => Err(refusal_of(&error)),
+        Err(error) if OpenFailure::of(&error) == OpenFailure::Absent => Ok(None),
+        Err(error) => Err(refuse_open(&error)),
     }
 }
 
 /// The refusal for a failed write, the same wherever it fails.
 pub(super) fn write_refusal(error: &io::Error) -> Refusal {
-    match error.raw_os_error() {
-        Some(libc::ENOSPC | libc::EDQUOT) => {
-            Refusal::new(Status::INSUFFICIENT_STORAGE, "There is not enough room for this file.")
-        }
-        Some(libc::EFBIG) => Refusal::new(Status::CONTENT_TOO_LARGE, "The file system takes no file of this size."),
-        Some(libc::EACCES | libc::EPERM | libc::EROFS) => {
-            Refusal::new(Status::FORBIDDEN, "The server has no right to write here.")
-        }
-        Some(_) | None => Refusal::new(Status::INTERNAL_SERVER_ERROR, "The file could not be stored."),
-    }
+    let (status, detail) = match WriteFailure::of(error) {
+        WriteFailure::NoRoom => (Status::INSUFFICIENT_STORAGE, "There is not enough room for this file."),
+        WriteFailure::TooLarge => (Status::CONTENT_TOO_LARGE, "The file system takes no file of this size."),
+        WriteFailure::Forbidden => (Status::FORBIDDEN, "The server has no right to write here."),
+        // Both only in a race: somebody else made, removed or moved what was looked at a moment ago.
+        WriteFailure::Taken => (Status::PRECONDITION_FAILED, "Somebody else has just made this file."),
+        WriteFailure::Absent => (Status::CONFLICT, "The folder of this file does not exist any more."),
+        WriteFailure::Broken => (Status::INTERNAL_SERVER_ERROR, "The file could not be stored."),
+    };
+    Refusal::new(status, detail)
 }
 
 /// What decides whether a target may be changed: once before the content, and again at commit.
@@ -127,14 +129,18 @@ impl Rules {
 
     /// 412 with the current tag, so that the client can see what it would overwrite.
     pub(super) fn check_preconditions(&self, current: Option<&Identity>, now: Now) -> Result<(), Refusal> {
-        let validators = current.map(|identity| validators_of(identity, now));
+        // Under the lock no upload is under way, so the tag says all there is to say: as strong as it can be.
+        let validators = current.map(|identity| {
+            let now = validators_of(identity, now);
+            Validators { etag: now.etag.map(ETag::strengthened), ..now }
+        });
         match self.preconditions.evaluate(self.method, validators) {
             Verdict::Proceed => Ok(()),
             Verdict::NotModified | Verdict::Failed => {
                 let refusal =
                     Refusal::new(Status::PRECONDITION_FAILED, "The file is not in the state that the precondition names.");
                 Err(match validators.and_then(|validators| validators.etag) {
-                    Some(etag) => refusal.with_field(FieldName::ETag, crate::message::Value::Tag(etag)),
+                    Some(etag) => refusal.with_field(FieldName::ETag, Value::Tag(etag)),
                     None => refusal,
                 })
             }
@@ -197,7 +203,7 @@ impl Commit {
             response.fields.push(FieldName::Location, self.location);
         }
         // What fileserv stored has a new inode, so its tag is strong at once.
-        response.validators.etag = validators.etag.map(crate::message::ETag::strengthened);
+        response.validators.etag = validators.etag.map(ETag::strengthened);
         Ok(response)
     }
 }

@@ -2,6 +2,7 @@
 //! Process: worker, sealed. Pure. Fails with: 403, 404, 405.
 
 use crate::config::{Config, Provider, Verb};
+use crate::content::is_hidden;
 use crate::message::{Method, MethodSet, Refusal, Request, Status};
 
 /// Who answers.
@@ -102,12 +103,6 @@ fn check_readable(config: &Config, path: &[u8]) -> Result<(), Refusal> {
     }
 }
 
-/// Does a name on the way begin with a dot? Only `/.well-known/` (RFC 8615) is shown.
-fn is_hidden(path: &[u8]) -> bool {
-    let rest = path.strip_prefix(b"/.well-known/").unwrap_or(path);
-    rest.starts_with(b".") || memchr::memmem::find(rest, b"/.").is_some()
-}
-
 /// What may be done with a file at this path.
 fn file_methods(config: &Config, path: &[u8]) -> MethodSet {
     let verbs = config.access.verbs(path);
@@ -141,19 +136,4 @@ fn server_methods(config: &Config) -> MethodSet {
         methods = methods.with(Method::Delete);
     }
     methods
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hidden_names() {
-        for hidden in [&b"/.git"[..], b"/a/.git/config", b"/.well-known/.x", b"/.fileserv-0.new"] {
-            assert!(is_hidden(hidden), "{}", String::from_utf8_lossy(hidden));
-        }
-        for shown in [&b"/"[..], b"/a.b", b"/.well-known/acme-challenge/x", b"/a/b."] {
-            assert!(!is_hidden(shown), "{}", String::from_utf8_lossy(shown));
-        }
-    }
 }

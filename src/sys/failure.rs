@@ -35,6 +35,44 @@ impl OpenFailure {
     }
 }
 
+/// Why a file could not be written, made, renamed or removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteFailure {
+    /// The disk, or a quota, is full.
+    NoRoom,
+    /// The file system takes no file of that size.
+    TooLarge,
+    /// The service user has no right to do it, or the file system is read-only.
+    Forbidden,
+    /// The name is taken.
+    Taken,
+    /// The name is not there, or its folder is not.
+    Absent,
+    /// Something is wrong with the machine.
+    Broken,
+}
+
+impl WriteFailure {
+    /// What this error of write(2), fallocate(2), renameat2(2) or unlinkat(2) means.
+    #[must_use]
+    pub fn of(error: &io::Error) -> Self {
+        let number = Errno::from_raw(error.raw_os_error().unwrap_or(0));
+        if matches!(number, Errno::ENOSPC | Errno::EDQUOT) {
+            Self::NoRoom
+        } else if number == Errno::EFBIG {
+            Self::TooLarge
+        } else if matches!(number, Errno::EACCES | Errno::EPERM | Errno::EROFS) {
+            Self::Forbidden
+        } else if number == Errno::EEXIST {
+            Self::Taken
+        } else if matches!(number, Errno::ENOENT | Errno::ENOTDIR) {
+            Self::Absent
+        } else {
+            Self::Broken
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,10 +1,18 @@
 //! The kernel door: every system call and all `unsafe` code. nix and libc types don't leak out of it.
 //! Process: any. Each file says which privileges its calls need.
 
+pub mod control;
+pub mod credentials;
 pub mod directory;
 pub mod epoll;
 pub mod failure;
 pub mod file;
+pub mod landlock;
+pub mod limits;
+pub mod memory;
 pub mod output;
+pub mod poll;
+pub mod process;
 pub mod random;
+pub mod signals;
 pub mod socket;

@@ -1,5 +1,6 @@
 //! The entries of a folder: read a bounded number at a time into their order, then taken out one by one.
-//! Process: worker, sealed, on a helper thread. Trusts: no name. Blocks: as the disk does. Fails with: errors of the disk.
+//! Process: worker, sealed, on a helper thread. Trusts: no name. Blocks: as the disk does.
+//! Fails with: errors of the disk.
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -4,8 +4,8 @@
 use super::picture::{Layers, Picture};
 use crate::message::Progress;
 
-/// Evaluations of the noise in one piece of work: some 30 ns each, so about half a millisecond. As a point costs at least one
-/// and gives one byte, a piece is never longer than this either.
+/// Evaluations of the noise in one piece of work: some 30 ns each, so about half a millisecond. As a point costs at
+/// least one and gives one byte, a piece is never longer than this either.
 const EVALUATIONS_A_PIECE: usize = 16 * 1024;
 
 /// A picture that is being drawn.

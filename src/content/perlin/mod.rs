@@ -80,13 +80,16 @@ fn draw(picture: &Picture, form: Form) -> Result<Response, Refusal> {
 /// The page up to the first character of the picture. Its links lead to the same picture in every form.
 fn page_opening(picture: &Picture) -> String {
     let query = picture.query();
-    let number = |name: &str,
-                  value: &dyn std::fmt::Display,
-                  least: &dyn std::fmt::Display,
-                  most: &dyn std::fmt::Display| {
-        let step = if name == "scale" { "any" } else { "1" };
-        html! { label { (name) " " input type="number" name=(name) value=(value) min=(least) max=(most) step=(step) required; } }
-    };
+    let number =
+        |name: &str, value: &dyn std::fmt::Display, least: &dyn std::fmt::Display, most: &dyn std::fmt::Display| {
+            let step = if name == "scale" { "any" } else { "1" };
+            html! {
+                label {
+                    (name) " "
+                    input type="number" name=(name) value=(value) min=(least) max=(most) step=(step) required;
+                }
+            }
+        };
     let content = html! {
         p {
             "Seed " code { (picture.seed) } ": "

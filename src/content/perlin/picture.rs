@@ -9,7 +9,7 @@ use noise::{NoiseFn, Perlin};
 use crate::content::parameters::Parameters;
 use crate::message::Refusal;
 
-/// Points in a row. The most is what a PNG of 16 Mi points has, and a helper thread draws in a few seconds.
+/// Points in a row. With the most of everything a picture costs a helper thread some seconds, a piece at a time.
 pub(super) const WIDTH: RangeInclusive<u32> = 1..=4096;
 /// Rows.
 pub(super) const HEIGHT: RangeInclusive<u32> = 1..=4096;

@@ -1,7 +1,7 @@
 //! Digests one field of an urlencoded form while it comes in, so that a form of any size costs no memory.
 //! Process: worker, sealed. Trusts: nothing. Blocks: never. Fails with: nothing; whatever comes is some form.
-//! WHATWG URL section 5.1 (application/x-www-form-urlencoded parsing). The `form_urlencoded` crate needs the whole form,
-//! and replaces what is no UTF-8, which would give the digest of something else.
+//! WHATWG URL section 5.1 (application/x-www-form-urlencoded parsing). The `form_urlencoded` crate needs the whole
+//! form, and replaces what is no UTF-8, which would give the digest of something else.
 
 use arrayvec::ArrayVec;
 use sha2::{Digest, Sha256};

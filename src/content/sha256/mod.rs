@@ -1,10 +1,10 @@
 //! Box `content_sha256`: the SHA-256 digest of a form field, of any other content, or of a served file.
 //! Process: worker, sealed. Trusts: nothing. Blocks: never. Fails with: 400, 403, 404, 405, 415, 500, 503.
 //!
-//! A POST whose content is a form with the field `sha_input` is answered with the digest of that field; any other content
-//! with the digest of its bytes, as `sha256sum` prints it. `curl --data-binary @FILE` declares every file to be a form,
-//! so a "form" without that field counts as any other content. Nothing is kept of what is sent but the digest, so it may
-//! be as long as `limits.body_bytes` allows.
+//! A POST of a form with the field `sha_input` is answered with the digest of that field, any other content with the
+//! digest of its bytes, as `sha256sum` prints it. `curl --data-binary @FILE` declares every file to be a form, so a
+//! "form" without that field counts as any other content. Nothing is kept of what is sent but the digest, so it may be
+//! as long as `limits.body_bytes` allows.
 
 mod file;
 mod form;
