@@ -4,18 +4,18 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The floors from the top down, as `ARCHITECTURE.md` draws them. A file imports from its own folder and from below.
-/// What stands in one row may not know each other.
+/// The floors from the top down. A file imports from its own folder and from below; neighbours don't know each other.
+/// `message` stands so low because it imports nothing: words that everyone but the supervisor may use.
 const FLOORS: &[&[&str]] = &[
     &["main"],
     &["supervisor"],
     &["worker"],
     &["http"],
     &["content"],
-    &["message", "heritage"],
-    &["log", "stats", "cli"],
+    &["heritage", "cli"],
+    &["log", "stats"],
     &["config"],
-    &["sys"],
+    &["message", "sys"],
 ];
 
 /// The drawing's boxes, the sketch's states, and the file that carries each name.
@@ -132,8 +132,9 @@ fn unsafe_stands_in_sys_only() {
             continue;
         }
         for line in code(&text) {
-            let is_unsafe = line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|word| word == "unsafe");
-            assert!(!is_unsafe, "src/{file}: {line}");
+            // A word of a Content-Security-Policy is `unsafe-inline`, a lint is `unsafe_code`: neither is the keyword.
+            let is_keyword = line.split_whitespace().any(|word| word == "unsafe" || word.starts_with("unsafe{"));
+            assert!(!is_keyword, "src/{file}: {line}");
             assert!(!line.contains("allow(unsafe_code"), "src/{file}: {line}");
         }
     }
@@ -186,7 +187,8 @@ fn outside_crates_have_one_door() {
         ("signal_hook::", &["sys/signals.rs"]),
         ("syslog::", &["log/"]),
         ("nix::", &["sys/"]),
-        ("libc::", &["sys/"]),
+        // A filter on system calls names them by their numbers.
+        ("libc::", &["sys/", "worker/seccomp.rs"]),
         ("httpdate::", &["message/date.rs"]),
     ];
     for (file, text) in sources() {

@@ -3,12 +3,10 @@
 
 use std::io;
 
+use super::page::encode_path;
 use super::{Context, listing, readfile, refuse_open, sendfile};
 use crate::config::Verb;
-use super::page::encode_path;
-use crate::message::{
-    ETag, FieldName, Handled, HttpDate, Provided, Refusal, Request, Response, Status, Validators,
-};
+use crate::message::{ETag, FieldName, Handled, HttpDate, Provided, Refusal, Request, Response, Status, Validators};
 use crate::sys::failure::OpenFailure;
 use crate::sys::file::{FileKind, Identity, identity, open_beneath};
 
@@ -100,7 +98,6 @@ fn folder(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
     answer.unwrap_or_else(|| list(ctx, request))
 }
 
-
 fn list(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
     let folder = open_beneath(ctx.root, &request.path).map_err(|error| refuse_open(&error))?;
     if identity(&folder).map_err(|error| refuse_open(&error))?.kind != FileKind::Directory {
@@ -127,8 +124,7 @@ fn add_slash(request: &Request<'_>) -> Refusal {
 #[must_use]
 pub fn validators_of(identity: &Identity, now: super::Now) -> Validators {
     let mut state = [0; 48];
-    let parts =
-        [u128::from(identity.inode), identity.modified.cast_unsigned(), identity.changed.cast_unsigned()];
+    let parts = [u128::from(identity.inode), identity.modified.cast_unsigned(), identity.changed.cast_unsigned()];
     for (room, part) in state.chunks_exact_mut(16).zip(parts) {
         room.copy_from_slice(&part.to_le_bytes());
     }

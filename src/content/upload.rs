@@ -137,8 +137,10 @@ impl Rules {
         match self.preconditions.evaluate(self.method, validators) {
             Verdict::Proceed => Ok(()),
             Verdict::NotModified | Verdict::Failed => {
-                let refusal =
-                    Refusal::new(Status::PRECONDITION_FAILED, "The file is not in the state that the precondition names.");
+                let refusal = Refusal::new(
+                    Status::PRECONDITION_FAILED,
+                    "The file is not in the state that the precondition names.",
+                );
                 Err(match validators.and_then(|validators| validators.etag) {
                     Some(etag) => refusal.with_field(FieldName::ETag, Value::Tag(etag)),
                     None => refusal,
