@@ -18,6 +18,8 @@ pub struct Heritage {
     pub generation: u64,
     /// Which worker of its generation it is, counted from 0.
     pub slot: usize,
+    /// Does it look for what dead workers left behind? The first of a generation does, and each that replaces one.
+    pub sweeps: bool,
     /// The listening sockets, shared with every worker and the supervisor.
     pub listeners: Arc<Vec<Listener>>,
     /// The document root, opened by the supervisor.

@@ -3,7 +3,11 @@
 pub mod cli;
 pub mod config;
 pub mod content;
+pub mod heritage;
+pub mod http;
 pub mod log;
 pub mod message;
 pub mod stats;
 pub mod sys;
+
+pub mod worker;

@@ -161,7 +161,7 @@ mod tests {
     fn a_redirect_is_a_link() {
         let refusal = Refusal::new(Status::MOVED_PERMANENTLY, "This is a folder.")
             .with_field(FieldName::Location, "/a\"b/".into());
-        let response = error(&refusal, Some(&accepting("application/json")));
+        let response = error(&refusal, ErrorForm::of(&accepting("application/json")));
         assert!(text(&response).contains("<a href=\"/a&quot;b/\">"), "{}", text(&response));
         assert_eq!(response.fields.find(FieldName::Location), Some(&"/a\"b/".into()));
         assert_eq!(response.fields.find(FieldName::CacheControl), None);

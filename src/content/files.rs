@@ -3,7 +3,7 @@
 
 use std::io;
 
-use super::page::encode_path;
+use super::page::link;
 use super::{Context, listing, readfile, refuse_open, sendfile};
 use crate::config::Verb;
 use crate::message::{ETag, FieldName, Handled, HttpDate, Provided, Refusal, Request, Response, Status, Validators};
@@ -103,15 +103,12 @@ fn list(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
     if identity(&folder).map_err(|error| refuse_open(&error))?.kind != FileKind::Directory {
         return Err(Refusal::not_found());
     }
-    if !ctx.config.access.verbs(&request.path).contains(Verb::List) {
-        return Err(Refusal::new(Status::FORBIDDEN, "This folder is not listed."));
-    }
     listing(ctx, request, folder)
 }
 
 /// A folder without its slash: relative links of its page would lead astray, so the client is sent on, query and all.
 fn add_slash(request: &Request<'_>) -> Refusal {
-    let encoded = encode_path(&request.path);
+    let encoded = link(&request.path);
     let location = match request.query {
         Some(query) => format!("{encoded}/?{query}"),
         None => format!("{encoded}/"),
@@ -122,7 +119,7 @@ fn add_slash(request: &Request<'_>) -> Refusal {
 
 /// The validators of a file: they change whenever its bytes can have changed.
 #[must_use]
-pub fn validators_of(identity: &Identity, now: super::Now) -> Validators {
+pub(super) fn validators_of(identity: &Identity, now: super::Now) -> Validators {
     let mut state = [0; 48];
     let parts = [u128::from(identity.inode), identity.modified.cast_unsigned(), identity.changed.cast_unsigned()];
     for (room, part) in state.chunks_exact_mut(16).zip(parts) {
@@ -143,7 +140,7 @@ pub fn validators_of(identity: &Identity, now: super::Now) -> Validators {
 /// Has enough time passed since the last change that one more would show in the time stamps?
 /// They move in steps of up to 10 ms (a kernel with 100 ticks a second); twice that is safe.
 #[must_use]
-pub fn is_settled(identity: &Identity, now: super::Now) -> bool {
+pub(super) fn is_settled(identity: &Identity, now: super::Now) -> bool {
     const SETTLING_NANOSECONDS: i128 = 20_000_000;
     let now = i128::from(now.unix_seconds) * 1_000_000_000 + i128::from(now.nanoseconds);
     now - identity.changed.max(identity.modified) > SETTLING_NANOSECONDS

@@ -4,7 +4,6 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use crate::sys::directory::Directory;
@@ -102,16 +101,12 @@ pub fn sweep(root: impl AsFd, our_uid: u32) -> io::Result<usize> {
             Ok(folder) => folder,
         };
         is_root = false;
-        let Ok(entries) = Directory::open(&folder) else { continue };
-        for name in entries.filter_map(Result::ok) {
-            let name = name.as_bytes();
-            if is_temporary(name) {
-                swept += usize::from(sweep_entry(&folder, name, our_uid));
-            } else if file::identity_of_entry(folder.as_fd(), name).is_ok_and(|it| it.kind == FileKind::Directory) {
-                let mut below = path.clone();
-                below.extend_from_slice(name);
-                below.push(b'/');
-                pending.push(below);
+        let Ok(mut entries) = folder.try_clone().and_then(Directory::read) else { continue };
+        while let Ok(Some(name)) = entries.next_name() {
+            if is_temporary(&name) {
+                swept += usize::from(sweep_entry(&folder, &name, our_uid));
+            } else if entries.identity_of(&name).is_ok_and(|it| it.kind == FileKind::Directory) {
+                pending.push([&path, name.as_slice(), b"/"].concat());
             }
         }
     }

@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use super::files::validators_of;
-use super::page::encode_path;
+use super::page::link;
 use super::temporary::Temporary;
 use super::{Context, Now, refuse_open};
 use crate::config::{Durability, Verb, Verbs};
@@ -49,7 +49,7 @@ pub fn upload(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
     }
     let commit = Commit {
         name: name.to_vec(),
-        location: encode_path(&request.path),
+        location: link(&request.path),
         durability: ctx.config.uploads.durability,
         now: ctx.now,
         rules,

@@ -21,16 +21,24 @@ pub struct ChunkedDecoder {
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// In a size line: the size so far, how many digits it had, and where in the line we are.
-    Size { size: u64, digits: usize, part: SizePart },
+    Size {
+        size: u64,
+        digits: usize,
+        part: SizePart,
+    },
     /// In the data of a chunk.
-    Data { left: u64 },
+    Data {
+        left: u64,
+    },
     /// At the CR, then the LF, after the data.
     DataCr,
     DataLf,
     /// At the start of a trailer line, in it, or at its LF.
     TrailerStart,
     Trailer,
-    TrailerLf { is_last: bool },
+    TrailerLf {
+        is_last: bool,
+    },
     #[default]
     Start,
     Done,

@@ -9,7 +9,7 @@ use crate::message::{FieldName, Handled, Method, MethodSet, Provided, Refusal, R
 /// Routes a request, lets its provider fill the body, and applies preconditions and ranges to what comes of it.
 #[doc(alias = "http_handle_request")]
 pub fn handle_request(ctx: &mut Context<'_>, request: &Request<'_>) -> Handled {
-    match route(ctx.config, request).and_then(|route| fill_body(ctx, request, route)) {
+    match route(ctx.config, request).and_then(|route| fill_body(ctx, request, &route)) {
         Ok(Handled::Reply(response)) => Handled::Reply(select_part(request, response)),
         Ok(handled @ (Handled::Receive(_) | Handled::Await(_))) => handled,
         Err(refusal) => Handled::Reply(refuse(request, &refusal)),
@@ -18,8 +18,8 @@ pub fn handle_request(ctx: &mut Context<'_>, request: &Request<'_>) -> Handled {
 
 /// A new content provider is a file in `content/` and a line here.
 #[doc(alias = "http_fill_body")]
-fn fill_body(ctx: &mut Context<'_>, request: &Request<'_>, route: Route<'_>) -> Provided {
-    match route {
+fn fill_body(ctx: &mut Context<'_>, request: &Request<'_>, route: &Route<'_>) -> Provided {
+    match *route {
         Route::Options(methods) => Ok(options(methods).into()),
         Route::Files => content::files(ctx, request),
         Route::Upload => content::upload(ctx, request),

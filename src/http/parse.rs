@@ -157,7 +157,9 @@ fn parse_request_line(line: &[u8]) -> Result<Head<'_>, Refusal> {
         return Err(malformed("The method must be a token, such as GET."));
     }
     if target.is_empty() || !target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
-        return Err(malformed("The request target must be visible ASCII without '#'; percent-encode other characters."));
+        return Err(malformed(
+            "The request target must be visible ASCII without '#'; percent-encode other characters.",
+        ));
     }
     Ok(Head { line, method, target, minor_version: parse_version(version)? })
 }

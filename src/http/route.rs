@@ -41,10 +41,7 @@ pub(super) fn route<'r>(config: &Config, request: &'r Request<'_>) -> Result<Rou
             (Provider::Perlin, b"") => Route::Perlin,
             (Provider::Stats, b"") => Route::Stats,
             (Provider::Sha256, b"" | b"/") => Route::Sha256,
-            (Provider::Sha256, [b'/', ..]) => {
-                check_readable(config, rest)?;
-                Route::Sha256OfFile(rest)
-            }
+            (Provider::Sha256, [b'/', ..]) => Route::Sha256OfFile(rest),
             (Provider::Perlin | Provider::Stats | Provider::Sha256, _) => continue,
         };
         return provider_or_options(request.method, route);
@@ -83,23 +80,16 @@ fn route_to_files<'r>(config: &Config, request: &Request<'_>) -> Result<Route<'r
             }
         }
         Method::Delete => {
-            if verbs.contains(Verb::Delete) { Ok(Route::Delete) } else { forbidden("Nobody may delete here.") }
+            if verbs.contains(Verb::Delete) {
+                Ok(Route::Delete)
+            } else {
+                forbidden("Nobody may delete here.")
+            }
         }
         Method::Options => Ok(Route::Options(file_methods(config, &request.path))),
         Method::Patch | Method::Trace | Method::Connect => {
             Err(Refusal::method_not_allowed(request.method, file_methods(config, &request.path)))
         }
-    }
-}
-
-fn check_readable(config: &Config, path: &[u8]) -> Result<(), Refusal> {
-    if is_hidden(path) {
-        return Err(Refusal::not_found());
-    }
-    if config.access.verbs(path).contains(Verb::Read) {
-        Ok(())
-    } else {
-        Err(Refusal::new(Status::FORBIDDEN, "Nobody may read here."))
     }
 }
 

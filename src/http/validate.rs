@@ -18,7 +18,10 @@ pub fn validate<'b>(head: &Head<'b>, fields: &'b Fields<'b>) -> Result<Request<'
     let framing = framing(version, fields)?;
     let host_field = host_field(version, fields)?;
     let Some(method) = Method::from_name(head.method) else {
-        return Err(Refusal::closing(Status::NOT_IMPLEMENTED, format!("The method {} is not known here.", head.method)));
+        return Err(Refusal::closing(
+            Status::NOT_IMPLEMENTED,
+            format!("The method {} is not known here.", head.method),
+        ));
     };
     let target = split_target(method, head.target)?;
     let (raw_path, query) = match target.path_and_query.split_once('?') {
@@ -145,7 +148,9 @@ fn split_target(method: Method, target: &str) -> Result<Target<'_>, Refusal> {
     }
     match path_and_query {
         "" => Ok(Target { path_and_query: "/", authority: Some(authority), asterisk: method == Method::Options }),
-        path if path.starts_with('/') => Ok(Target { path_and_query: path, authority: Some(authority), asterisk: false }),
+        path if path.starts_with('/') => {
+            Ok(Target { path_and_query: path, authority: Some(authority), asterisk: false })
+        }
         _ => Err(wrong()),
     }
 }
@@ -205,7 +210,8 @@ fn percent_decode(bytes: &[u8]) -> Result<Vec<u8>, Refusal> {
 
 /// RFC 9112 section 9.3.
 fn keep_alive(version: Version, fields: &Fields<'_>) -> bool {
-    let has = |option: &[u8]| fields.elements(FieldName::Connection).any(|element| element.eq_ignore_ascii_case(option));
+    let has =
+        |option: &[u8]| fields.elements(FieldName::Connection).any(|element| element.eq_ignore_ascii_case(option));
     match version {
         Version::Http11 => !has(b"close"),
         Version::Http10 => has(b"keep-alive") && !has(b"close"),

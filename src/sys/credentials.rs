@@ -102,6 +102,12 @@ impl Account {
     }
 }
 
+/// The effective user id of this process.
+#[must_use]
+pub fn user_id() -> u32 {
+    nix::unistd::geteuid().as_raw()
+}
+
 /// Is this process root?
 #[must_use]
 pub fn is_root() -> bool {

@@ -27,6 +27,14 @@ pub fn forbid_core() -> io::Result<()> {
     Ok(setrlimit(Resource::RLIMIT_CORE, 0, 0)?)
 }
 
+/// The size of a page of memory in bytes.
+#[must_use]
+pub fn page_bytes() -> u64 {
+    const USUAL: u64 = 4096;
+    let size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten();
+    size.and_then(|size| u64::try_from(size).ok()).unwrap_or(USUAL)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -198,6 +198,13 @@ fn close_range(first: u32, last: u32) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Gives the calling thread a lower priority: the higher the nice value, the lower (setpriority(2)).
+pub fn be_nice(value: i32) {
+    // SAFETY: the call takes three numbers and touches no memory. 0 is the calling thread. If it fails, the thread
+    // runs at its old priority, which is no error.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, value) };
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

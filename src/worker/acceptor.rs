@@ -94,7 +94,10 @@ impl Acceptor {
     /// A connection was closed: is there room again?
     pub(super) fn has_room(&mut self, epoll: &Epoll, connections: usize) {
         // An eighth of the table must be free, so that a full worker does not join and leave at every connection.
-        if !self.is_member && self.connections_limit > 0 && connections < self.connections_limit - self.connections_limit / 8 {
+        if !self.is_member
+            && self.connections_limit > 0
+            && connections < self.connections_limit - self.connections_limit / 8
+        {
             self.try_again(epoll, connections);
         }
     }

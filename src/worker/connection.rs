@@ -2,7 +2,7 @@
 //! Process: worker, sealed. Trusts: nothing. Blocks: never.
 //! `recv.rs` holds the half that takes requests, `send.rs` the half that gives replies.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use super::close_reason::CloseReason;
 use super::desk::Desk;
@@ -141,9 +141,9 @@ impl Input {
 
 impl Connection {
     /// A connection that was just accepted.
-    pub(super) fn new(socket: OwnedFd, peer: Peer, token: Token, desk: &Desk) -> Self {
+    pub(super) fn new(transport: Transport, peer: Peer, token: Token, desk: &Desk) -> Self {
         let mut connection = Self {
-            transport: Transport::Plain(socket),
+            transport,
             peer,
             token,
             state: State::RecvHead,
@@ -233,8 +233,13 @@ impl Connection {
         };
         match (*awaiting, outcome) {
             (Awaiting::Answer(asked), Outcome::Answer(answer)) => self.answer(asked, answer, desk),
-            (Awaiting::Piece(sending), Outcome::Piece { source, bytes, progress }) => {
+            (Awaiting::Piece(sending), Outcome::Piece { source, bytes, progress: Ok(progress) }) => {
                 self.take_piece(sending, source, &bytes, progress, desk)
+            }
+            // The head promised a body that can't be had: only a close tells the truth.
+            (Awaiting::Piece(sending), Outcome::Piece { progress: Err(_), .. }) => {
+                self.state = State::SendReply(Box::new(sending));
+                Flow::Close(CloseReason::ContentLost)
             }
             (Awaiting::Answer(_) | Awaiting::Piece(_), _) => Flow::Close(CloseReason::Aborted),
         }

@@ -61,10 +61,6 @@ impl Desk {
     /// The limits of a request head.
     pub(super) fn head_limits(&self) -> HeadLimits {
         let limits = &self.config.limits;
-        HeadLimits {
-            head_bytes: limits.head_bytes,
-            target_bytes: limits.target_bytes,
-            fields: limits.fields,
-        }
+        HeadLimits { head_bytes: limits.head_bytes, target_bytes: limits.target_bytes, fields: limits.fields }
     }
 }

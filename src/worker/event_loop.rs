@@ -11,6 +11,7 @@ use super::acceptor::Acceptor;
 use super::close_reason::CloseReason;
 use super::connection::{Connection, Flow, Step, Token};
 use super::desk::Desk;
+use super::transport::Transport;
 use super::vitals::Vitals;
 use crate::log::Logs;
 use crate::stats::{Board, WorkerState};
@@ -50,7 +51,6 @@ pub(super) struct EventLoop {
     queue: VecDeque<Token>,
     pub(super) desk: Desk,
     buffer: Box<[u8]>,
-    control: WorkerEnd,
     logs: Logs,
     board: &'static Board,
     vitals: Vitals,
@@ -65,7 +65,6 @@ impl EventLoop {
         epoll: Epoll,
         acceptor: Acceptor,
         desk: Desk,
-        control: WorkerEnd,
         logs: Logs,
         board: &'static Board,
         vitals: Vitals,
@@ -77,7 +76,6 @@ impl EventLoop {
             queue: VecDeque::new(),
             desk,
             buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
-            control,
             logs,
             board,
             vitals,
@@ -87,12 +85,16 @@ impl EventLoop {
         }
     }
 
+    /// Starts to wait for orders, helper threads and connections.
+    pub(super) fn join(&mut self, control: &WorkerEnd) -> io::Result<()> {
+        self.epoll.add_input(control, CONTROL)?;
+        self.epoll.add_input(self.desk.offload.waker(), HELPERS)?;
+        self.acceptor.join(&self.epoll)
+    }
+
     /// Serves until there is an order to end and nothing is left to finish.
     #[doc(alias = "event_loop")]
-    pub(super) fn run(&mut self) -> io::Result<()> {
-        self.epoll.add_input(&self.control, CONTROL)?;
-        self.epoll.add_input(self.desk.offload.waker(), HELPERS)?;
-        self.acceptor.join(&self.epoll)?;
+    pub(super) fn run(&mut self, control: &WorkerEnd) -> io::Result<()> {
         while !self.is_over() {
             let timeout = if self.queue.is_empty() { TICK_MS } else { 0 };
             let count = self.epoll.wait(timeout)?;
@@ -101,7 +103,7 @@ impl EventLoop {
             let queued = self.queue.len();
             for index in 0..count {
                 if let Some(event) = self.epoll.event(index) {
-                    self.dispatch(event);
+                    self.dispatch(event, control);
                 }
             }
             self.give_turns(queued);
@@ -114,9 +116,9 @@ impl EventLoop {
         Ok(())
     }
 
-    fn dispatch(&mut self, event: Event) {
+    fn dispatch(&mut self, event: Event, control: &WorkerEnd) {
         match event.token {
-            CONTROL => self.obey(),
+            CONTROL => self.obey(control),
             HELPERS => self.collect_outcomes(),
             listener @ LOWEST_SPECIAL.. => self.accept(listener),
             number => {
@@ -214,7 +216,7 @@ impl EventLoop {
         let Ok(key) = u32::try_from(entry.key()) else { return };
         self.next_serial = self.next_serial.wrapping_add(1);
         let token = Token { key, serial: self.next_serial };
-        entry.insert(Connection::new(socket, peer, token, &self.desk));
+        entry.insert(Connection::new(Transport::Plain(socket), peer, token, &self.desk));
         self.desk.tally.accepted += 1;
         self.board.connections.store(self.connections.len() as u64, Relaxed);
         // The request is often there already: then a short connection never costs an epoll_ctl.
@@ -234,9 +236,9 @@ impl EventLoop {
         }
     }
 
-    fn obey(&mut self) {
+    fn obey(&mut self, control: &WorkerEnd) {
         loop {
-            match self.control.receive() {
+            match control.receive() {
                 Ok(Received::Order(Order::Drain)) => self.drain(false),
                 Ok(Received::Order(Order::Stop)) => self.drain(true),
                 Ok(Received::Order(Order::Logs(fds))) => self.reopen_logs(fds),

@@ -31,11 +31,7 @@ impl AskedForLog {
     /// Copies them.
     pub(super) fn of(request: &Request<'_>, line: &str) -> Self {
         let copy = |name| request.field(name).map(Box::from);
-        Self {
-            request: line.to_owned(),
-            referer: copy(FieldName::Referer),
-            user_agent: copy(FieldName::UserAgent),
-        }
+        Self { request: line.to_owned(), referer: copy(FieldName::Referer), user_agent: copy(FieldName::UserAgent) }
     }
 
     /// The same as the log takes it.

@@ -227,7 +227,7 @@ impl Connection {
         let mut asked = receiving.asked;
         asked.facts.keep_alive = false;
         let response = content::error(refusal, asked.error_form);
-        self.reply_later(response, asked, desk)
+        self.reply_later(response, &asked, desk)
     }
 
     /// Reads what a client still sends after our last word, until it notices.
@@ -276,8 +276,8 @@ fn take_content(receiving: &mut Receiving, input: &mut Input, buffer: &[u8]) -> 
         }
         Decoder::Chunked(decoder) => match decoder.next(bytes)? {
             Piece::Content(content, used) => (content, used, false),
-            Piece::More => (&bytes[..0], bytes.len(), false),
-            Piece::End(used) => (&bytes[..0], used, true),
+            Piece::More => (&[][..], bytes.len(), false),
+            Piece::End(used) => (&[][..], used, true),
         },
     };
     let Some(room) = receiving.room.checked_sub(content.len() as u64) else {

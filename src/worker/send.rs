@@ -49,11 +49,11 @@ impl Connection {
         let mut asked = asked;
         let (response, ends_connection) = respond(answer, asked.error_form);
         asked.facts.keep_alive &= !ends_connection && !desk.is_draining;
-        self.reply_later(response, asked, desk)
+        self.reply_later(response, &asked, desk)
     }
 
     /// The same with a finished response.
-    pub(super) fn reply_later(&mut self, response: Response, asked: Asked, desk: &mut Desk) -> Flow {
+    pub(super) fn reply_later(&mut self, response: Response, asked: &Asked, desk: &mut Desk) -> Flow {
         if response.status == Status::CREATED || response.status == Status::NO_CONTENT {
             desk.tally.uploads += u64::from(asked.facts.method == crate::message::Method::Put);
         }
@@ -300,14 +300,14 @@ impl Connection {
         mut sending: Sending,
         source: Box<dyn BodySource>,
         bytes: &[u8],
-        progress: std::io::Result<Progress>,
+        progress: Progress,
         desk: &mut Desk,
     ) -> Flow {
-        let Ok(progress) = progress else { return Flow::Close(CloseReason::ContentLost) };
         let length = sending.body.length();
         sending.sent_bytes += bytes.len() as u64;
         let is_end = progress == Progress::End;
         if length.is_some_and(|length| sending.sent_bytes > length || (is_end && sending.sent_bytes < length)) {
+            self.state = State::SendReply(Box::new(sending));
             return Flow::Close(CloseReason::ContentLost);
         }
         if !sending.is_chunked {

@@ -12,6 +12,9 @@ use crate::sys::socket;
 pub(super) enum Transport {
     /// A socket, no TLS.
     Plain(OwnedFd),
+    /// A client that a test has written down.
+    #[cfg(test)]
+    Script(super::tests::Script),
 }
 
 /// What a call to the transport brought.
@@ -32,6 +35,8 @@ impl Transport {
     pub(super) fn receive(&self, room: &mut [u8]) -> Transferred {
         match self {
             Self::Plain(fd) => outcome(retry(|| socket::receive(fd.as_fd(), room))),
+            #[cfg(test)]
+            Self::Script(script) => script.receive(room),
         }
     }
 
@@ -39,6 +44,8 @@ impl Transport {
     pub(super) fn send(&self, bytes: &[u8], more: bool) -> Transferred {
         match self {
             Self::Plain(fd) => outcome(retry(|| socket::send(fd.as_fd(), bytes, more))),
+            #[cfg(test)]
+            Self::Script(script) => script.send(bytes),
         }
     }
 
@@ -46,6 +53,8 @@ impl Transport {
     pub(super) fn send_both(&self, first: &[u8], second: &[u8]) -> Transferred {
         match self {
             Self::Plain(fd) => outcome(retry(|| socket::send_both(fd.as_fd(), first, second))),
+            #[cfg(test)]
+            Self::Script(script) => script.send(&[first, second].concat()),
         }
     }
 
@@ -53,6 +62,8 @@ impl Transport {
     pub(super) fn send_file(&self, file: &File, offset: u64, count: usize) -> Transferred {
         match self {
             Self::Plain(fd) => outcome(retry(|| socket::send_file(fd.as_fd(), file, offset, count))),
+            #[cfg(test)]
+            Self::Script(script) => script.send_file(file, offset, count),
         }
     }
 
@@ -60,6 +71,8 @@ impl Transport {
     pub(super) fn shut_down_sending(&self) {
         match self {
             Self::Plain(fd) => socket::shut_down_sending(fd.as_fd()),
+            #[cfg(test)]
+            Self::Script(_) => {}
         }
     }
 }
@@ -68,6 +81,8 @@ impl AsFd for Transport {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
             Self::Plain(fd) => fd.as_fd(),
+            #[cfg(test)]
+            Self::Script(script) => script.as_fd(),
         }
     }
 }

@@ -1,0 +1,88 @@
+//! The life of a worker, from what it inherited to its end, as numbered steps that are never reordered.
+//! Process: worker; it starts as the service user and ends sealed.
+
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::acceptor::Acceptor;
+use super::desk::Desk;
+use super::event_loop::EventLoop;
+use super::offload::Offload;
+use super::vitals::Vitals;
+use super::{sandbox, seccomp, sweep};
+use crate::content::Cache;
+use crate::heritage::Heritage;
+use crate::log::{AccessLog, Level};
+use crate::stats::{Tally, WorkerState};
+use crate::sys::{credentials, epoll::Epoll, file, limits};
+
+/// Runs until the supervisor orders the end. Failure means that the worker could not be sealed or could not wait.
+#[must_use]
+pub fn run(heritage: Heritage) -> ExitCode {
+    let logs = heritage.logs.clone();
+    let slot = heritage.slot;
+    match serve(heritage) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            logs.error(Level::Error, format_args!("worker {slot}: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(mut heritage: Heritage) -> Result<(), Box<dyn std::error::Error>> {
+    let config = heritage.config.clone();
+    let can_write = config.access.can_write();
+
+    // 1. No capability of any kind, and none to be had.
+    credentials::drop_everything()?;
+    // 2. No core file; the modes of uploads are those that the configuration names.
+    limits::forbid_core()?;
+    file::clear_umask();
+    // 3. What the seal would forbid to open or make.
+    let vitals = Vitals::open();
+    let epoll = Epoll::new()?;
+    // 4. Landlock, before any thread exists: it binds the calling thread and its children.
+    let mut seal = sandbox::seal_filesystem(heritage.root.as_fd(), can_write, config.sandbox)?;
+    // 5. The helper threads, before the filter that forbids to make any.
+    let offload = Offload::start()?;
+    if can_write && heritage.sweeps {
+        sweep::start(heritage.root.clone(), heritage.logs.clone())?;
+    }
+    // 6. The system call filter, on every thread.
+    seal.add_filter(seccomp::allow_only_needed_calls(), config.sandbox)?;
+
+    // 7. Sealed: now, and only now, bytes of clients may come.
+    heritage.boards.seal = seal.to_string();
+    let now = Vitals::now();
+    let board = heritage.board;
+    let desk = Desk {
+        cache: Cache::new(&config.cache),
+        root: heritage.root,
+        boards: heritage.boards,
+        tally: Tally::default(),
+        scratch: Vec::new(),
+        out: Vec::new(),
+        now,
+        monotonic_ms: 0,
+        date: now.date().imf_fixdate(),
+        offload,
+        access_log: AccessLog::new(&heritage.logs),
+        is_draining: false,
+        turn_bytes: 0,
+        config,
+    };
+    let acceptor = Acceptor::new(heritage.listeners, desk.config.limits.connections);
+    let seal = desk.boards.seal.clone();
+    let mut event_loop = EventLoop::new(epoll, acceptor, desk, heritage.logs, board, vitals);
+    event_loop.join(&heritage.control)?;
+    board.connections.store(0, Relaxed);
+    board.ready_since.store(now.unix_seconds, Relaxed);
+    board.state.store(WorkerState::Serving as u64, Relaxed);
+    heritage.control.say_ready(&seal)?;
+    // 8. Serve until the end is ordered.
+    event_loop.run(&heritage.control)?;
+    board.connections.store(0, Relaxed);
+    Ok(())
+}

@@ -1,0 +1,30 @@
+//! One thread that removes what killed workers left behind, and ends.
+//! Process: worker; started between landlock and seccomp, so that both hold for it.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use crate::content;
+use crate::log::{Level, Logs};
+use crate::sys::{credentials, process};
+
+/// Nice value of the thread: a large tree must not slow down a client.
+const NICE: i32 = 10;
+
+/// Starts to look for abandoned temporaries below the root.
+///
+/// # Errors
+/// When the system has no more threads.
+pub(super) fn start(root: Arc<OwnedFd>, logs: Logs) -> io::Result<()> {
+    let our_uid = credentials::user_id();
+    std::thread::Builder::new().name("sweep".to_owned()).stack_size(256 * 1024).spawn(move || {
+        process::be_nice(NICE);
+        match content::sweep(&root, our_uid) {
+            Ok(0) => {}
+            Ok(count) => logs.error(Level::Notice, format_args!("removed {count} unfinished uploads of dead workers")),
+            Err(error) => logs.error(Level::Warning, format_args!("can't look for unfinished uploads: {error}")),
+        }
+    })?;
+    Ok(())
+}
