@@ -20,8 +20,8 @@ pub struct Heritage {
     pub slot: usize,
     /// Does it look for what dead workers left behind? The first of a generation does, and each that replaces one.
     pub sweeps: bool,
-    /// The listening sockets, shared with every worker and the supervisor.
-    pub listeners: Arc<Vec<Listener>>,
+    /// The listening sockets, shared with every worker and the supervisor; a reload keeps those that stay.
+    pub listeners: Vec<Arc<Listener>>,
     /// The document root, opened by the supervisor.
     pub root: Arc<OwnedFd>,
     /// The board that this worker writes; its memory is writable in this process only.

@@ -8,6 +8,6 @@ pub mod http;
 pub mod log;
 pub mod message;
 pub mod stats;
+pub mod supervisor;
 pub mod sys;
-
 pub mod worker;

@@ -8,7 +8,7 @@ use fileserv::supervisor;
 
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os()) {
-        Ok(Invocation::Serve(source)) => supervisor::start(&source),
+        Ok(Invocation::Serve(source)) => supervisor::start(source),
         Ok(Invocation::Test(source)) => match cli::verdict(&source) {
             Ok(line) => print(&line, EXIT_OK),
             Err(error) => complain(&error.to_string(), EXIT_FAILURE),

@@ -64,6 +64,26 @@ board! {
 }
 
 impl Board {
+    /// A new worker begins to write here. What its predecessors counted stays.
+    pub fn take_over(&self, pid: u32, generation: u64) {
+        self.pid.store(pid.into(), Relaxed);
+        self.generation.store(generation, Relaxed);
+        self.state.store(WorkerState::Starting as u64, Relaxed);
+    }
+
+    /// The worker has ended; `unasked`: it died. What it counted stays, what was true of it only while it lived does not.
+    /// For the supervisor, which has reaped it.
+    pub fn leave(&self, unasked: bool) {
+        for fact in
+            [&self.pid, &self.state, &self.ready_since, &self.heartbeat, &self.connections, &self.resident_bytes]
+        {
+            fact.store(0, Relaxed);
+        }
+        if unasked {
+            self.deaths.fetch_add(1, Relaxed);
+        }
+    }
+
     /// Adds to a counter of the caller's own board.
     pub fn add(counter: &AtomicU64, amount: u64) {
         // The only writer is the worker itself, so a plain load and store would do; fetch_add keeps the counters right
@@ -118,4 +138,22 @@ pub struct Boards {
     pub seal: String,
     /// Every slot's board; a slot that was never used is all zeros.
     pub slots: Vec<&'static Board>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_stay_and_facts_go_with_the_worker() {
+        let board = Board::default();
+        board.take_over(77, 3);
+        Board::add(&board.requests, 5);
+        Board::add(&board.connections, 2);
+        assert_eq!(WorkerState::from_number(board.state.load(Relaxed)), WorkerState::Starting);
+        board.leave(true);
+        board.leave(false);
+        let now = [&board.pid, &board.state, &board.connections, &board.requests, &board.deaths, &board.generation];
+        assert_eq!(now.map(|field| field.load(Relaxed)), [0, 0, 0, 5, 1, 3]);
+    }
 }

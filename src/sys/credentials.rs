@@ -30,8 +30,8 @@ pub enum CredentialsError {
     /// The service must not run as root.
     #[error("user {0:?} is root: choose an ordinary user, for workers must not be able to do everything")]
     IsRoot(String),
-    /// Only root can become another user.
-    #[error("only root can become user {0:?}; start as root, or as that user")]
+    /// Only root can become another.
+    #[error("only root can become {0}; start as root, or as that one")]
     NotRoot(String),
     /// A step failed.
     #[error("{step}: {source}")]
@@ -146,13 +146,19 @@ pub fn become_account(account: &Account) -> Outcome<Kept> {
 /// Started without root: stays who it is, and drops what can be dropped. CAP_NET_BIND_SERVICE stays if it was given.
 ///
 /// # Errors
-/// The first step that failed; and `NotRoot` if `user` names another user than the process has.
-pub fn stay(user: Option<&str>) -> Outcome<Kept> {
-    if let Some(name) = user
-        && User::from_name(name).map_err(|errno| step("look up the user", errno))?.map(|user| user.uid)
-            != Some(nix::unistd::getuid())
-    {
-        return Err(CredentialsError::NotRoot(name.into()));
+/// The first step that failed; and `NotRoot` if `user` or `group` is another than the process has.
+pub fn stay(user: Option<&str>, group: Option<&str>) -> Outcome<Kept> {
+    if let Some(name) = user {
+        let user = User::from_name(name).map_err(|errno| step("look up the user", errno))?;
+        if user.map(|user| user.uid) != Some(nix::unistd::getuid()) {
+            return Err(CredentialsError::NotRoot(format!("user {name:?}")));
+        }
+    }
+    if let Some(name) = group {
+        let group = Group::from_name(name).map_err(|errno| step("look up the group", errno))?;
+        if group.map(|group| group.gid) != Some(nix::unistd::getgid()) {
+            return Err(CredentialsError::NotRoot(format!("group {name:?}")));
+        }
     }
     let permitted = caps::read(None, CapSet::Permitted).map_err(|error| caps_step("read the capabilities", error))?;
     let kept: CapsHashSet = permitted.intersection(&bind_service()).copied().collect();
@@ -332,8 +338,9 @@ mod tests {
                 nix::unistd::setresgid(nobody.gid, nobody.gid, nobody.gid).unwrap();
                 nix::unistd::setresuid(nobody.uid, nobody.uid, nobody.uid).unwrap();
             }
-            assert!(matches!(stay(Some("root")), Err(CredentialsError::NotRoot(_))));
-            assert_eq!(stay(None).unwrap(), Kept { bind_service: false, bounding_empty: false });
+            assert!(matches!(stay(Some("root"), None), Err(CredentialsError::NotRoot(_))));
+            assert!(matches!(stay(None, Some("root")), Err(CredentialsError::NotRoot(_))));
+            assert_eq!(stay(None, None).unwrap(), Kept { bind_service: false, bounding_empty: false });
             for name in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
                 assert_eq!(status(name), NONE, "{name}");
             }
@@ -343,9 +350,12 @@ mod tests {
 
     #[test]
     fn root_and_strangers_are_no_service_users() {
-        assert!(matches!(Account::find(Some("root"), None), Err(CredentialsError::IsRoot(_))));
-        assert!(matches!(Account::find(Some("no-such-user"), None), Err(CredentialsError::NoUser(_))));
-        assert!(matches!(Account::find(Some("nobody"), Some("no-such-group")), Err(CredentialsError::NoGroup(_))));
-        assert!(DEFAULT_USERS.contains(&Account::find(None, None).unwrap().name()));
+        // In a child like the others: a fork must not happen while another thread is in the user database.
+        in_child(|| {
+            assert!(matches!(Account::find(Some("root"), None), Err(CredentialsError::IsRoot(_))));
+            assert!(matches!(Account::find(Some("no-such-user"), None), Err(CredentialsError::NoUser(_))));
+            assert!(matches!(Account::find(Some("nobody"), Some("no-such-group")), Err(CredentialsError::NoGroup(_))));
+            assert!(DEFAULT_USERS.contains(&Account::find(None, None).unwrap().name()));
+        });
     }
 }

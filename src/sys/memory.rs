@@ -1,7 +1,7 @@
 //! Shared memory of one board: a memory file that nobody can shrink, writable for one worker, read-only for the rest.
 //! Process: made by the supervisor; a worker inherits the mappings. Privileges: none. Blocks: never.
-//! Tried instead: one page for all boards (a worker could forge another's heartbeat), and a read-only descriptor from
-//! /proc/self/fd (which a process that is not dumpable can't open).
+//! Instead of one page for all boards (a worker could forge another's heartbeat), and instead of read-only descriptors
+//! by way of /proc/self/fd (they need a mounted /proc; and no worker needs a descriptor here).
 #![allow(unsafe_code, reason = "mmap has no safe form")]
 
 use std::io;

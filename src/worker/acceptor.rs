@@ -18,7 +18,7 @@ pub(super) type Accepted = (OwnedFd, Peer);
 
 /// The listeners, as one worker sees them.
 pub(super) struct Acceptor {
-    listeners: Arc<Vec<Listener>>,
+    listeners: Vec<Arc<Listener>>,
     connections_limit: usize,
     accepted: u32,
     is_member: bool,
@@ -26,7 +26,7 @@ pub(super) struct Acceptor {
 
 impl Acceptor {
     /// Nothing is accepted before `join`.
-    pub(super) fn new(listeners: Arc<Vec<Listener>>, connections_limit: usize) -> Self {
+    pub(super) fn new(listeners: Vec<Arc<Listener>>, connections_limit: usize) -> Self {
         Self { listeners, connections_limit, accepted: 0, is_member: false }
     }
 
@@ -43,12 +43,12 @@ impl Acceptor {
     }
 
     fn with_tokens(&self) -> impl Iterator<Item = (u64, &Listener)> {
-        (0..).map(|number: u64| FIRST_LISTENER - number).zip(self.listeners.iter())
+        (0..).map(|number: u64| FIRST_LISTENER - number).zip(self.listeners.iter().map(Arc::as_ref))
     }
 
     fn remove_all(&mut self, epoll: &Epoll) {
-        for listener in self.listeners.iter() {
-            epoll.remove(listener);
+        for listener in &self.listeners {
+            epoll.remove(&**listener);
         }
         self.is_member = false;
     }
@@ -115,12 +115,12 @@ impl Acceptor {
         self.remove_all(epoll);
         self.connections_limit = 0;
         let mut last = Vec::new();
-        for listener in self.listeners.iter() {
+        for listener in &self.listeners {
             while let Ok(Some(accepted)) = listener.accept() {
                 last.push(accepted);
             }
         }
-        self.listeners = Arc::new(Vec::new());
+        self.listeners = Vec::new();
         last
     }
 }

@@ -1,0 +1,98 @@
+//! From one generation to the next: the new one is complete before the old one is told to go.
+//! Process: supervisor, as the service user. Trusts: the operator. Blocks: as reading a file does.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::generation::{Farewell, Generation, Offer};
+use super::listeners::listen;
+use super::start::{StartError, complain, open_root, system};
+use super::{Phase, Supervisor, notify};
+use crate::config;
+use crate::log::{Level, Logs};
+use crate::sys::socket::{Listener, LocalAddress};
+
+impl Supervisor {
+    /// Begins a reload if one is wanted and nothing of the last one goes on: there are two generations at most, and
+    /// when many reloads were asked for meanwhile, the newest configuration is the one that is read.
+    pub(super) fn begin_reload_if_due(&mut self, now: Instant) {
+        let quiet = self.phase == Phase::Serving && self.next.is_none() && self.leaving.is_empty();
+        if !quiet || !std::mem::take(&mut self.reload_wanted) {
+            return;
+        }
+        notify::reloading();
+        match self.read_again() {
+            Ok(offer) => self.next = Some(Generation::new(offer, now)),
+            Err(error) => self.reload_failed(format_args!("{error}")),
+        }
+    }
+
+    fn read_again(&mut self) -> Result<Offer, StartError> {
+        let new = Arc::new(config::load(&self.source)?);
+        let (number, kept) = match &self.current {
+            None => (1, &[][..]),
+            Some(Generation { offer, .. }) => {
+                let keys = offer.config.restart_only_changes(&new);
+                if !keys.is_empty() {
+                    return Err(StartError::NeedsRestart { keys });
+                }
+                (offer.number + 1, offer.listeners.as_slice())
+            }
+        };
+        let listeners = listen(&new.listen, kept)?;
+        // Anew, for the name may mean another folder by now: that is how an atomic deploy becomes visible.
+        let root = Arc::new(open_root(&new.root)?);
+        let logs = Logs::open(&new.log)?;
+        self.boards.reserve(new.workers.into()).map_err(system("map the boards"))?;
+        Ok(Offer { number, config: new, listeners, root, logs })
+    }
+
+    /// Lets the next generation take over when all its workers serve; the old one drains.
+    pub(super) fn promote(&mut self, now: Instant) {
+        let Some(next) = self.next.take_if(|next| next.is_ready()) else { return };
+        self.logs = next.offer.logs.clone();
+        let words = announcement(&next);
+        self.logs.error(Level::Notice, format_args!("{words}"));
+        self.logs.error(Level::Notice, format_args!("each worker is sealed: {}", next.seal()));
+        notify::ready(&words);
+        self.phase = Phase::Serving;
+        if let Some(old) = self.current.replace(next) {
+            self.see_off(old, Farewell::Drain, now);
+        }
+    }
+
+    /// The next generation can't begin. With an old one nothing has changed; without, this is the end.
+    pub(super) fn abandon_next(&mut self, why: std::fmt::Arguments<'_>, now: Instant) {
+        let Some(next) = self.next.take() else { return };
+        if self.phase == Phase::Starting {
+            complain(&next.offer, format_args!("service can't begin: {why}"));
+            self.phase = Phase::Failed;
+            self.see_off(next, Farewell::Stop, now);
+            return;
+        }
+        self.reload_failed(why);
+        // Some of its workers may have taken connections already: they finish them.
+        self.see_off(next, Farewell::Drain, now);
+    }
+
+    fn reload_failed(&self, why: std::fmt::Arguments<'_>) {
+        self.logs.error(Level::Error, format_args!("the reload changes nothing: {why}"));
+        notify::ready("serving; the last reload failed, see the log");
+    }
+}
+
+/// What is served where, in one line.
+fn announcement(generation: &Generation) -> String {
+    let offer = &generation.offer;
+    let places: Vec<_> = offer.listeners.iter().map(|(_, listener)| place(listener)).collect();
+    let (version, root, workers) = (env!("CARGO_PKG_VERSION"), offer.config.root.display(), offer.config.workers);
+    let plural = if workers == 1 { "" } else { "s" };
+    format!("fileserv {version} serves {root} at {} with {workers} worker{plural}", places.join(" and "))
+}
+
+fn place(listener: &Listener) -> String {
+    match listener.local_address() {
+        LocalAddress::Tcp(address) => format!("http://{address}/"),
+        LocalAddress::Unix(path) => format!("unix:{}", path.display()),
+    }
+}

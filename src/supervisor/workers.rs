@@ -1,0 +1,81 @@
+//! One worker: its birth, and what the supervisor knows of it.
+//! Process: supervisor; `begin` runs in the child of the fork, which never comes back.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use super::boards::{BoardId, BoardPool};
+use super::generation::Offer;
+use crate::heritage::Heritage;
+use crate::log::Level;
+use crate::stats::{Board, Boards};
+use crate::sys::control::{self, SupervisorEnd};
+use crate::sys::process::{self, ProcessId};
+use crate::worker;
+
+/// A living worker, or one that has not been reaped yet.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) pid: ProcessId,
+    pub(super) control: SupervisorEnd,
+    pub(super) board: BoardId,
+}
+
+/// Where a worker stands in its generation.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// Counted from 0.
+    pub(super) slot: usize,
+    /// Does it come in the place of one that died?
+    pub(super) follows: bool,
+}
+
+/// Forks a worker for this slot of a generation. `started`: when the supervisor did, in seconds since the epoch.
+pub(super) fn spawn(offer: &Offer, place: Place, boards: &mut BoardPool, started: u64) -> io::Result<Worker> {
+    let (control, worker_end) = control::pair()?;
+    let all = Boards { started, seal: String::new(), slots: boards.shared() };
+    let supervisor = ProcessId::own();
+    let (board, pid) = boards.lend(|own: &'static Board| {
+        let heritage = Heritage {
+            config: Arc::clone(&offer.config),
+            generation: offer.number,
+            slot: place.slot,
+            sweeps: place.slot == 0 || place.follows,
+            listeners: offer.listeners.iter().map(|(_, listener)| Arc::clone(listener)).collect(),
+            root: Arc::clone(&offer.root),
+            board: own,
+            boards: all,
+            logs: offer.logs.clone(),
+            control: worker_end,
+        };
+        process::fork(move || begin(heritage, supervisor))
+    })?;
+    Ok(Worker { pid, control, board })
+}
+
+/// The child's first steps; the order of the later ones stands in `worker::run`.
+fn begin(heritage: Heritage, supervisor: ProcessId) -> ExitCode {
+    match inherit(&heritage, supervisor) {
+        Ok(()) => worker::run(heritage),
+        Err(error) => {
+            heritage.logs.error(Level::Error, format_args!("worker can't begin: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn inherit(heritage: &Heritage, supervisor: ProcessId) -> io::Result<()> {
+    // 1. (The fork made this process deaf to signals.) It dies with its supervisor, or now if it has none any more.
+    process::die_with(supervisor)?;
+    // 2. What is not in the heritage is left behind: the signal pipe, the other workers' lines, and whatever the
+    //    starter of the supervisor left open, such as a folder outside the root.
+    let mut keep = vec![heritage.root.as_fd(), heritage.control.as_fd()];
+    keep.extend(heritage.listeners.iter().map(|listener| listener.as_fd()));
+    keep.extend(heritage.logs.fds());
+    process::close_all_but(&keep)?;
+    // 3. From now on the board is this worker's.
+    heritage.board.take_over(ProcessId::own().number(), heritage.generation);
+    Ok(())
+}
