@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use nix::sys::signal::{Signal, kill};
@@ -82,10 +82,20 @@ impl Server {
         server
     }
 
-    /// The line `fileserv VERSION serves DIR at http://ADDRESS:PORT/` ends the start.
+    /// The line `fileserv VERSION serves DIR at http://ADDRESS:PORT/` ends the start. It is said where errors go: on
+    /// standard error, or in a log file.
     fn await_ready(&mut self) -> u16 {
-        let ready =
-            self.await_line("the server is ready", |line| line.contains(" serves ") && line.contains("http://"));
+        let is_ready = |line: &str| line.contains(" serves ") && line.contains("http://");
+        let log = self.site.beside("log/error.log");
+        let mut ready = None;
+        until("the server is ready", || {
+            let logged = std::fs::read_to_string(&log).unwrap_or_default();
+            ready = self.said().lines().chain(logged.lines()).find(|line| is_ready(line)).map(str::to_owned);
+            let ended = self.child.try_wait().unwrap();
+            assert!(ended.is_none() || ready.is_some(), "the start failed:\n{}\n{logged}", self.said());
+            ready.is_some()
+        });
+        let ready = ready.unwrap();
         let (_, address) = ready.rsplit_once("http://").unwrap();
         let end = address.find('/').unwrap_or(address.len());
         address[..end].rsplit_once(':').unwrap().1.parse().unwrap()
@@ -184,30 +194,36 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        let outcome = self.end();
         if std::thread::panicking() {
-            // Standard error, so that the runner shows it with the failed test only.
+            // The test has failed already: show what may explain it, and don't fail once more.
             eprintln!("--- the server said ---\n{}", self.said());
+        } else if let Err(why) = outcome {
+            panic!("{why}\n{}", self.said());
         }
-        if self.exit.is_none() {
-            self.signal(Signal::SIGTERM);
-            let begin = Instant::now();
-            while self.child.try_wait().unwrap().is_none() {
-                if begin.elapsed() > HANG {
-                    // Its workers die with it: they asked the kernel for that.
-                    self.child.kill().unwrap();
-                    self.child.wait().unwrap();
-                    assert!(std::thread::panicking(), "SIGTERM did not end the server");
-                    return;
-                }
-                std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+}
+
+impl Server {
+    /// Ends the server if it has not ended yet: by SIGTERM, and by SIGKILL if it does not obey.
+    fn end(&mut self) -> Result<(), String> {
+        if self.exit.is_some() {
+            return Ok(());
+        }
+        let pid = Pid::from_raw(self.supervisor().cast_signed());
+        kill(pid, Signal::SIGTERM).map_err(|error| format!("the server is gone: {error}"))?;
+        let begin = Instant::now();
+        loop {
+            match self.child.try_wait() {
+                Ok(Some(exit)) if exit.success() => return Ok(()),
+                Ok(Some(exit)) => return Err(format!("SIGTERM ended the server with {exit}")),
+                Ok(None) if begin.elapsed() < HANG => std::thread::sleep(std::time::Duration::from_millis(2)),
+                Ok(None) | Err(_) => break,
             }
-            let exit = self.child.wait().unwrap();
-            assert!(
-                exit.success() || std::thread::panicking(),
-                "SIGTERM ended the server with {exit}\n{}",
-                self.said()
-            );
         }
+        // Its workers die with it: they asked the kernel for that.
+        let killed = self.child.kill().and_then(|()| self.child.wait());
+        Err(format!("SIGTERM did not end the server; SIGKILL: {killed:?}"))
     }
 }
 
@@ -235,35 +251,39 @@ struct Lines {
 }
 
 impl Said {
+    /// A test that fails while it holds the lock has not spoiled the lines.
+    fn state(&self) -> MutexGuard<'_, Lines> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn listen(self: &Arc<Self>, stream: impl Read + Send + 'static) {
-        self.state.lock().unwrap().open += 1;
+        self.state().open += 1;
         let said = Arc::clone(self);
         std::thread::spawn(move || {
             for line in BufReader::new(stream).split(b'\n') {
                 let Ok(line) = line else { break };
-                said.state.lock().unwrap().lines.push(String::from_utf8_lossy(&line).into_owned());
+                said.state().lines.push(String::from_utf8_lossy(&line).into_owned());
                 said.changed.notify_all();
             }
-            said.state.lock().unwrap().open -= 1;
+            said.state().open -= 1;
             said.changed.notify_all();
         });
     }
 
     fn wait_for(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
         let begin = Instant::now();
-        let mut state = self.state.lock().unwrap();
+        let mut state = self.state();
         loop {
             if let Some(line) = state.lines.iter().find(|line| wanted(line)) {
                 return line.clone();
             }
-            let all = state.lines.join("\n");
-            assert!(state.open > 0, "the server ended before {what}; it said:\n{all}");
-            assert!(begin.elapsed() < HANG, "gave up waiting until {what}; the server said:\n{all}");
-            state = self.changed.wait_timeout(state, HANG).unwrap().0;
+            assert!(state.open > 0, "the server ended before {what}");
+            assert!(begin.elapsed() < HANG, "gave up waiting until {what}");
+            state = self.changed.wait_timeout(state, HANG).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
     fn text(&self) -> String {
-        self.state.lock().unwrap().lines.join("\n")
+        self.state().lines.join("\n")
     }
 }
