@@ -28,13 +28,15 @@ impl Temporary {
     /// # Errors
     /// As openat(2).
     pub(super) fn create(folder: Arc<File>, mode: u32) -> io::Result<Self> {
-        let random = u128::from_ne_bytes(random::bytes()?);
-        let name = format!("{PREFIX}{random:032x}{SUFFIX}");
-        let file = file::create_new(folder.as_fd(), &name, mode)?;
-        let temporary = Self { folder, name, file, is_installed: false };
-        // Nobody else can hold a lock on a file that was just made, so this does not block.
-        temporary.file.lock()?;
-        Ok(temporary)
+        loop {
+            let random = u128::from_ne_bytes(random::bytes()?);
+            let name = format!("{PREFIX}{random:032x}{SUFFIX}");
+            let file = file::create_new(folder.as_fd(), &name, mode)?;
+            // Only a sweep that came between these two calls can hold the lock: then it removes the file.
+            if file.try_lock().is_ok() && is_still_named(&folder, &name, &file) {
+                return Ok(Self { folder, name, file, is_installed: false });
+            }
+        }
     }
 
     /// The open file.
@@ -120,8 +122,14 @@ fn sweep_entry(folder: &File, name: &[u8], our_uid: u32) -> bool {
     if identity.kind != FileKind::Regular || identity.uid != our_uid || file.try_lock().is_err() {
         return false;
     }
-    file::identity_of_entry(folder.as_fd(), name).is_ok_and(|named| named.inode == identity.inode)
-        && file::remove_entry(folder.as_fd(), name).is_ok()
+    is_still_named(folder, name, &file) && file::remove_entry(folder.as_fd(), name).is_ok()
+}
+
+/// Does the name still mean the open file?
+fn is_still_named(folder: &File, name: impl AsRef<[u8]>, file: &File) -> bool {
+    let named = file::identity_of_entry(folder.as_fd(), name.as_ref());
+    let open = file::identity(file);
+    named.is_ok_and(|named| open.is_ok_and(|open| (named.device, named.inode) == (open.device, open.inode)))
 }
 
 #[cfg(test)]

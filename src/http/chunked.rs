@@ -180,7 +180,8 @@ mod tests {
     fn the_same_in_any_pieces() {
         let long_extension = [&b"1;"[..], &[b'x'; 300], b"\r\na\r\n0\r\n\r\n"].concat();
         let long_trailer = [&b"0\r\n"[..], &[b'x'; 9000], b"\r\n\r\n"].concat();
-        let table: [(&[u8], Result<&[u8], u16>); 17] = [
+        type Row<'t> = (&'t [u8], Result<&'t [u8], u16>);
+        let table: [Row<'_>; 17] = [
             (b"5\r\nhello\r\n0\r\n\r\n", Ok(b"hello")),
             (b"5;a=\"b\"\r\nhello\r\n1 \r\n!\r\n000\r\n\r\n", Ok(b"hello!")),
             (b"A\r\n0123456789\r\n0\r\nDigest: x\r\nB: c\r\n\r\n", Ok(b"0123456789")),

@@ -2,6 +2,8 @@
 //! Process: worker, sealed. Trusts: nothing. Blocks: never. Fails with: 400, 414, 431, 505.
 //! RFC 9112 sections 2 to 5. What httparse lets through and the RFC does not is refused here and in `validate`.
 
+use std::ops::Range;
+
 use crate::message::{FIELD_LIMIT, Fields, Method, Refusal, Status};
 
 /// Empty lines before a request line that are skipped (RFC 9112 section 2.2 asks for at least one).
@@ -59,19 +61,18 @@ pub fn parse<'b>(bytes: &'b [u8], limits: HeadLimits, fields: &mut Fields<'b>) -
     let Some(start) = skip_empty_lines(bytes)? else { return Ok(Parsed::Incomplete) };
     let head = bytes.get(start..).unwrap_or_default();
     let Some(lines) = find_lines(head, limits)? else { return Ok(Parsed::Incomplete) };
-    let request_line = head.get(..lines.first_end).unwrap_or_default();
-    let parsed = parse_request_line(request_line)?;
-    let field_bytes = head.get(lines.first_end + 2..lines.head_end).unwrap_or_default();
-    parse_fields(field_bytes, limits, fields)?;
-    Ok(Parsed::Complete(parsed, start + lines.head_end))
+    parse_fields(head.get(lines.fields).unwrap_or_default(), limits, fields)?;
+    Ok(Parsed::Complete(lines.head, start + lines.bytes))
 }
 
-/// Where the head's parts end.
-struct Lines {
-    /// End of the request line, without its CRLF.
-    first_end: usize,
-    /// End of the head, with the blank line.
-    head_end: usize,
+/// A head cut into its lines.
+struct Lines<'b> {
+    /// What the request line says.
+    head: Head<'b>,
+    /// Where the field lines are, with the blank line behind them.
+    fields: Range<usize>,
+    /// How long all of it is.
+    bytes: usize,
 }
 
 /// How many leading bytes are empty lines; `None` if that can't be told yet.
@@ -98,16 +99,16 @@ fn bare_line_ending() -> Refusal {
 
 /// Walks the lines up to the blank one. Every line feed must follow a carriage return (RFC 9112 section 2.2 lets a
 /// recipient take a bare LF; a proxy in front that doesn't would see other requests than we do).
-fn find_lines(head: &[u8], limits: HeadLimits) -> Result<Option<Lines>, Refusal> {
+fn find_lines(head: &[u8], limits: HeadLimits) -> Result<Option<Lines<'_>>, Refusal> {
     // The longest request line that can hold an allowed target: method, two spaces and version are at most this long.
     const AROUND_TARGET_BYTES: usize = 64;
-    let mut first_end = None;
+    let mut request_line = None;
     let mut line_start = 0;
     loop {
         let rest = head.get(line_start..).unwrap_or_default();
         let found = memchr::memchr(b'\n', rest);
         let line_bytes = found.unwrap_or(rest.len());
-        if first_end.is_none() && line_bytes > limits.target_bytes + AROUND_TARGET_BYTES {
+        if request_line.is_none() && line_bytes > limits.target_bytes + AROUND_TARGET_BYTES {
             return Err(target_too_long(limits));
         }
         if line_start + line_bytes >= limits.head_bytes {
@@ -119,13 +120,13 @@ fn find_lines(head: &[u8], limits: HeadLimits) -> Result<Option<Lines>, Refusal>
             return Err(bare_line_ending());
         };
         let next = line_start + line_feed + 1;
-        match first_end {
-            None => {
-                check_request_line(line, limits)?;
-                first_end = Some(line.len());
+        match request_line.take() {
+            // Judged as soon as it is there, so that a wrong one is answered before its fields arrive.
+            None => request_line = Some((parse_request_line(line, limits)?, next)),
+            Some((head, fields_start)) if line.is_empty() => {
+                return Ok(Some(Lines { head, fields: fields_start..next, bytes: next }));
             }
-            Some(first_end) if line.is_empty() => return Ok(Some(Lines { first_end, head_end: next })),
-            Some(_) => {}
+            more => request_line = more,
         }
         line_start = next;
     }
@@ -136,14 +137,8 @@ fn target_too_long(limits: HeadLimits) -> Refusal {
     Refusal::closing(Status::URI_TOO_LONG, detail)
 }
 
-/// Judges the request line as soon as it is there, so that a wrong one is answered before its fields arrive.
-fn check_request_line(line: &[u8], limits: HeadLimits) -> Result<(), Refusal> {
-    let head = parse_request_line(line)?;
-    if head.target.len() > limits.target_bytes { Err(target_too_long(limits)) } else { Ok(()) }
-}
-
 /// `method SP target SP HTTP/d.d` (RFC 9112 section 3).
-fn parse_request_line(line: &[u8]) -> Result<Head<'_>, Refusal> {
+fn parse_request_line(line: &[u8], limits: HeadLimits) -> Result<Head<'_>, Refusal> {
     let malformed = |detail| Refusal::closing(Status::BAD_REQUEST, detail);
     let Ok(line) = std::str::from_utf8(line) else {
         return Err(malformed("The request line holds bytes that are not ASCII; percent-encode them."));
@@ -161,7 +156,11 @@ fn parse_request_line(line: &[u8]) -> Result<Head<'_>, Refusal> {
             "The request target must be visible ASCII without '#'; percent-encode other characters.",
         ));
     }
-    Ok(Head { line, method, target, minor_version: parse_version(version)? })
+    let minor_version = parse_version(version)?;
+    if target.len() > limits.target_bytes {
+        return Err(target_too_long(limits));
+    }
+    Ok(Head { line, method, target, minor_version })
 }
 
 /// Only major version 1 is spoken here; a higher minor one is read as 1.1.

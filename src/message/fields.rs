@@ -78,18 +78,40 @@ impl FieldName {
     /// The name that these bytes spell; names are case-insensitive.
     #[must_use]
     pub fn from_bytes(name: &[u8]) -> Self {
-        // Names differ in length and first letter more often than not, so this is a handful of byte compares.
-        let is_it = |candidate: &&Self| {
-            let text = candidate.text().as_bytes();
-            text.len() == name.len() && text.eq_ignore_ascii_case(name)
-        };
-        Self::ALL.iter().find(is_it).copied().unwrap_or(Self::Other)
+        let mut candidates = Self::BY_LENGTH.get(name.len()).copied().unwrap_or_default();
+        while candidates != 0 {
+            if let Some(candidate) = Self::ALL.get(candidates.trailing_zeros() as usize)
+                && candidate.text().as_bytes().eq_ignore_ascii_case(name)
+            {
+                return *candidate;
+            }
+            candidates &= candidates - 1;
+        }
+        Self::Other
     }
 
     const fn bit(self) -> u64 {
         1 << (self as u8)
     }
+
+    /// By length, which names are so long: a request has a dozen fields, and each is compared with two or three names.
+    const BY_LENGTH: [u64; NAME_LIMIT_BYTES] = {
+        let mut masks = [0; NAME_LIMIT_BYTES];
+        let mut rest = Self::ALL;
+        while let [name, tail @ ..] = rest {
+            // An index past the end would be an error when this is compiled.
+            #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+            {
+                masks[name.text().len()] |= name.bit();
+            }
+            rest = tail;
+        }
+        masks
+    };
 }
+
+/// Longer than every name in the table.
+const NAME_LIMIT_BYTES: usize = 32;
 
 const _: () = assert!(FieldName::ALL.len() < 64, "the presence mask has 64 bits");
 

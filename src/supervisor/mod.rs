@@ -109,7 +109,8 @@ impl Supervisor {
             && let Some(death) = generation.bury(pid, now, &mut self.boards, false)
         {
             let when = if death.was_ready { "after" } else { "before" };
-            let words = format_args!("worker {pid} {ended} {when} it was ready; the next starts in {:?}", death.pause);
+            let next = if death.pause.is_zero() { "now".to_owned() } else { format!("in {:?}", death.pause) };
+            let words = format_args!("worker {pid} {ended} {when} it was ready; the next starts {next}");
             self.logs.error(Level::Error, words);
             return;
         }

@@ -201,9 +201,14 @@ fn logs_are_opened_again() {
 
 #[test]
 fn worker_has_nothing_but_its_heritage() {
-    let running = Running::start("");
+    // A folder that the starter left open would be a way round the seal.
+    let running = Running::start_after("", || std::mem::forget(fs::File::open("/usr").unwrap()));
     running.says("with 2 workers");
     for worker in running.workers() {
+        // Only root may look.
+        for fd in fs::read_dir(format!("/proc/{worker}/fd")).into_iter().flatten() {
+            assert_ne!(fs::read_link(fd.unwrap().path()).unwrap(), Path::new("/usr"));
+        }
         let status = fs::read_to_string(format!("/proc/{worker}/status")).unwrap();
         let value = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));

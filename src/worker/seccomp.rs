@@ -99,6 +99,7 @@ const PLAIN: &[c_long] = &[
     libc::SYS_set_robust_list,
     libc::SYS_rseq,
     libc::SYS_sigaltstack,
+    libc::SYS_sched_getaffinity,
     libc::SYS_exit,
     libc::SYS_exit_group,
     libc::SYS_gettid,
@@ -176,9 +177,8 @@ fn looked_at() -> Vec<(c_long, Vec<Argument>)> {
         (libc::SYS_mprotect, vec![Lacks(2, bits(libc::PROT_EXEC))]),
         // Times by descriptor only (a null path), for the reason given for permissions.
         (libc::SYS_utimensat, vec![IsNull(1)]),
-        // Looking at one's own limits and processors, not setting them, and nobody else's.
+        // Looking at one's own limits, not setting them, and nobody else's.
         (libc::SYS_prlimit64, vec![Is(0, 0), IsNull(2)]),
-        (libc::SYS_sched_getaffinity, vec![Is(0, 0)]),
         // A thread's name.
         (libc::SYS_prctl, vec![Is(0, bits(libc::PR_SET_NAME))]),
         // abort(3): to oneself.

@@ -100,7 +100,7 @@ fn desk(root: &Path) -> Desk {
 /// Lets a client have its conversation to the end; what was sent to it.
 fn converse(desk: &mut Desk, pieces: &[&[u8]], send_limit: usize) -> Vec<u8> {
     let token = Token { key: 0, serial: 1 };
-    let transport = Transport::Script(Script::new(pieces, send_limit));
+    let transport = Transport::Script(Box::new(Script::new(pieces, send_limit)));
     let mut connection = Connection::new(transport, Peer::Unix, token, desk);
     let mut buffer = vec![0; 64 * 1024];
     let mut epoll = Epoll::new().unwrap();

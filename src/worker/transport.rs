@@ -14,7 +14,7 @@ pub(super) enum Transport {
     Plain(OwnedFd),
     /// A client that a test has written down.
     #[cfg(test)]
-    Script(super::tests::Script),
+    Script(Box<super::tests::Script>),
 }
 
 /// What a call to the transport brought.
