@@ -4,6 +4,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 
 use crate::config::{Config, Sites};
 use crate::content;
@@ -19,8 +20,11 @@ const NICE: i32 = 10;
 /// When the system has no more threads.
 pub(super) fn start(roots: Arc<Sites<OwnedFd>>, config: Arc<Config>, logs: Logs) -> io::Result<()> {
     let our_uid = credentials::user_id();
+    // The seal forbids to change priorities, so the thread has done it before this returns.
+    let (is_set, set) = sync_channel(0);
     std::thread::Builder::new().name("sweep".to_owned()).stack_size(256 * 1024).spawn(move || {
         process::be_nice(NICE);
+        let _ = is_set.send(());
         for (id, root) in roots.iter().filter(|(id, _)| config.sites.get(*id).access.can_write()) {
             match content::sweep(root, our_uid) {
                 Ok(0) => {}
@@ -34,5 +38,6 @@ pub(super) fn start(roots: Arc<Sites<OwnedFd>>, config: Arc<Config>, logs: Logs)
             }
         }
     })?;
+    let _ = set.recv();
     Ok(())
 }
