@@ -77,7 +77,7 @@ impl From<PagePath> for Option<String> {
 
 /// The statuses that a retrieval can be answered with after its site is known. What comes earlier, as a 400 for a head
 /// that is no request, belongs to no site.
-pub(super) const STATUSES: [u16; 10] = [400, 403, 404, 405, 410, 412, 416, 429, 500, 503];
+const STATUSES: [u16; 10] = [400, 403, 404, 405, 410, 412, 416, 429, 500, 503];
 
 struct ErrorPagesVisitor;
 
@@ -124,6 +124,13 @@ mod tests {
         assert_eq!((all.find(404), all.find(500)), (Some("/404.html"), Some("/e/500.html")));
         assert_eq!((all.find(403), all.find(405)), (Some("/no.html"), None));
         assert_eq!(pages("403 = 'off'").unwrap(), ErrorPages::default());
+    }
+
+    // Stated twice because this layer lies below `message`.
+    #[test]
+    fn every_status_is_one_that_is_sent() {
+        let sent = |code| crate::message::Status::from_code(code).is_some_and(|status| status.is_error());
+        assert!(STATUSES.into_iter().all(sent));
     }
 
     #[test]

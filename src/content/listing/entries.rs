@@ -2,7 +2,6 @@
 //! Process: worker, sealed, on a helper thread. Trusts: no name. Blocks: as the disk does.
 //! Fails with: errors of the disk.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -12,9 +11,9 @@ use crate::sys::directory::{Directory, identity_beneath};
 use crate::sys::file::{FileKind, Identity};
 
 /// Names looked at in one piece of work: a system call or two each, so well below 1 ms on a warm cache.
-const NAMES_A_PIECE: usize = 256;
+const NAMES_A_PIECE: usize = 128;
 
-/// The most entries that are kept: about 100 bytes each, so 20 MB for the largest listing. A folder of more is read by
+/// The most entries that are kept: 50 bytes and a name each, so about 20 MB for the largest listing. A folder of more is read by
 /// a program that knows its names, not by this page.
 const ENTRY_LIMIT: usize = 200_000;
 
@@ -51,30 +50,42 @@ pub(super) struct Entry {
     pub(super) modified: u64,
 }
 
-/// The place of an entry: its rank, and its name among those of equal rank.
-type Place = (u64, Box<[u8]>);
+/// An entry that waits for its turn; its name is kept with all others.
+#[derive(Debug, Clone, Copy)]
+struct Item {
+    is_file: bool,
+    /// Where it stands among its like; those of equal rank stand by name.
+    rank: u64,
+    /// Where its name begins among all names, and how long it is.
+    start: usize,
+    len: usize,
+    size: u64,
+    modified: u64,
+}
 
-/// Entries in order. A map that is ordered at all times costs a little more than sorting once, but it never costs much
-/// at once, and it gives memory back while it is written out.
+/// Entries in order: a heap, for it costs little at any one time, where sorting once would cost much at once. All names
+/// lie in one buffer, so that a listing that nobody waits for any more is dropped at once, whatever its length: that
+/// happens on the event loop.
 #[derive(Debug, Default)]
 pub(super) struct Entries {
     sort: Sort,
     order: Order,
-    /// With size and time of the last change.
-    folders: BTreeMap<Place, (u64, u64)>,
-    files: BTreeMap<Place, (u64, u64)>,
+    /// The item at `i` comes before those at `2i + 1` and `2i + 2`.
+    heap: Vec<Item>,
+    names: Vec<u8>,
     is_cut: bool,
 }
 
 impl Entries {
     /// Takes the first of the remaining entries.
     pub(super) fn take_first(&mut self) -> Option<Entry> {
-        let from_the_end = (self.sort, self.order) == (Sort::Name, Order::Descending);
-        let take = |map: &mut BTreeMap<Place, (u64, u64)>| if from_the_end { map.pop_last() } else { map.pop_first() };
-        let folder = take(&mut self.folders);
-        let is_folder = folder.is_some();
-        let ((_, name), (size, modified)) = folder.or_else(|| take(&mut self.files))?;
-        Some(Entry { name, is_folder, size, modified })
+        let last = self.heap.len().checked_sub(1)?;
+        self.heap.swap(0, last);
+        let Item { is_file, size, modified, .. } = *self.heap.last()?;
+        let name = self.name(last)?.into();
+        self.heap.pop();
+        self.sink();
+        Some(Entry { name, is_folder: !is_file, size, modified })
     }
 
     /// Were there more entries than are ever kept?
@@ -83,23 +94,69 @@ impl Entries {
     }
 
     fn is_full(&self) -> bool {
-        self.folders.len() + self.files.len() >= ENTRY_LIMIT
+        self.heap.len() >= ENTRY_LIMIT
     }
 
-    fn add(&mut self, name: Vec<u8>, identity: &Identity) {
-        let is_folder = identity.kind == FileKind::Directory;
-        let modified = identity.modified_seconds();
+    fn add(&mut self, name: &[u8], identity: &Identity) {
+        let is_file = identity.kind != FileKind::Directory;
         let key = match self.sort {
             Sort::Name => 0,
-            Sort::Size if is_folder => 0,
-            Sort::Size => identity.size,
+            Sort::Size => {
+                if is_file {
+                    identity.size
+                } else {
+                    0
+                }
+            }
             // Nanoseconds, for files that were written in one second are in an order too.
             Sort::Time => u64::try_from(identity.modified).unwrap_or(0),
         };
-        let is_by_key_descending = self.sort != Sort::Name && self.order == Order::Descending;
-        let rank = if is_by_key_descending { u64::MAX - key } else { key };
-        let map = if is_folder { &mut self.folders } else { &mut self.files };
-        map.insert((rank, name.into()), (identity.size, modified));
+        let rank = if self.order == Order::Descending { u64::MAX - key } else { key };
+        let (start, size, modified) = (self.names.len(), identity.size, identity.modified_seconds());
+        self.names.extend_from_slice(name);
+        self.heap.push(Item { is_file, rank, start, len: name.len(), size, modified });
+        self.rise();
+    }
+
+    fn name(&self, index: usize) -> Option<&[u8]> {
+        let item = self.heap.get(index)?;
+        self.names.get(item.start..item.start + item.len)
+    }
+
+    /// Does one item come before another? What is not there comes after everything.
+    fn is_before(&self, one: usize, other: usize) -> bool {
+        let (Some(a), Some(b)) = (self.heap.get(one), self.heap.get(other)) else { return one < other };
+        let by_name = self.name(one).cmp(&self.name(other));
+        let is_reversed = self.sort == Sort::Name && self.order == Order::Descending;
+        let by_name = if is_reversed { by_name.reverse() } else { by_name };
+        (a.is_file, a.rank).cmp(&(b.is_file, b.rank)).then(by_name).is_lt()
+    }
+
+    /// Lets the last item rise to its place.
+    fn rise(&mut self) {
+        let mut index = self.heap.len().saturating_sub(1);
+        while index > 0 {
+            let parent = (index - 1) / 2;
+            if !self.is_before(index, parent) {
+                return;
+            }
+            self.heap.swap(index, parent);
+            index = parent;
+        }
+    }
+
+    /// Lets the first item sink to its place.
+    fn sink(&mut self) {
+        let mut index = 0;
+        loop {
+            let (left, right) = (2 * index + 1, 2 * index + 2);
+            let child = if self.is_before(right, left) { right } else { left };
+            if child >= self.heap.len() || !self.is_before(child, index) {
+                return;
+            }
+            self.heap.swap(child, index);
+            index = child;
+        }
     }
 }
 
@@ -128,7 +185,7 @@ impl Reader {
                 self.entries.is_cut = true;
                 return Ok(Some(std::mem::take(&mut self.entries)));
             }
-            self.entries.add(name, &identity);
+            self.entries.add(&name, &identity);
         }
         Ok(None)
     }
@@ -180,7 +237,7 @@ mod tests {
             ("Y", folder, 9, 8),
             ("X", folder, 8, 9),
         ] {
-            entries.add(name.into(), &identity(kind, size, modified));
+            entries.add(name.as_bytes(), &identity(kind, size, modified));
         }
         std::iter::from_fn(|| entries.take_first()).map(|entry| String::from_utf8(entry.name.into()).unwrap()).collect()
     }
@@ -193,5 +250,19 @@ mod tests {
         assert_eq!(ordered(Sort::Size, Order::Descending), "XYdabc");
         assert_eq!(ordered(Sort::Time, Order::Ascending), "YXabdc");
         assert_eq!(ordered(Sort::Time, Order::Descending), "XYcdba");
+    }
+
+    #[test]
+    fn a_heap_is_a_sorted_list() {
+        let mut entries = Entries::default();
+        // A multiplication by an odd number is a permutation: each name once, in no order.
+        let names: Vec<String> = (0..1024_u32).map(|n| format!("{:04}", n * 389 % 1024)).collect();
+        for name in &names {
+            entries.add(name.as_bytes(), &identity(FileKind::Regular, 0, 0));
+        }
+        for expected in 0..1024 {
+            assert_eq!(*entries.take_first().unwrap().name, *format!("{expected:04}").as_bytes());
+        }
+        assert!(entries.take_first().is_none());
     }
 }

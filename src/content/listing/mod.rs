@@ -25,7 +25,7 @@ use names::NameRows;
 use request::{Asked, Form};
 
 /// Entries written in one piece of work: some microseconds each.
-const ROWS_A_PIECE: usize = 256;
+const ROWS_A_PIECE: usize = 128;
 
 /// Lists a folder that has been opened for this request.
 #[doc(alias = "content_listing")]
