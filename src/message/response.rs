@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use arrayvec::ArrayVec;
 
-use super::{Body, BodySink, ETag, FieldName, HttpDate, Job, Refusal, Status};
+use super::{Body, BodySink, ETag, FieldName, HttpDate, Job, Refusal, Status, Work};
 
 /// How many fields a provider may add to what `format` writes by itself.
-const RESPONSE_FIELD_LIMIT: usize = 8;
+const RESPONSE_FIELD_LIMIT: usize = 12;
 
 /// A field value that is cheap to make and to move.
 #[derive(Debug, Clone, PartialEq)]
@@ -108,6 +108,16 @@ impl Response {
         response
     }
 
+    /// The value of `Content-Type`, wherever it is kept.
+    #[must_use]
+    pub fn content_type(&self) -> Option<&str> {
+        match (self.fields.find(FieldName::ContentType), &self.body) {
+            (Some(Value::Text(text)), _) => Some(text),
+            (_, Body::Prepared { prepared, .. }) => Some(&prepared.content_type),
+            _ => None,
+        }
+    }
+
     /// The same with one more field.
     #[must_use]
     pub fn with_field(mut self, name: FieldName, value: impl Into<Value>) -> Self {
@@ -132,6 +142,8 @@ pub enum Handled {
     Receive(Receive),
     /// Needs work first that may block.
     Await(Job),
+    /// Needs work first that takes long.
+    Work(Box<dyn Work>),
 }
 
 impl From<Response> for Handled {
