@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::connection::Token;
-use crate::message::{BodySource, Job, PIECE_BYTES, Progress, Refusal, Response};
+use crate::message::{BodySource, Job, PIECE_BYTES, Progress, Refusal, Response, Work, Worked};
 use crate::sys::epoll::Waker;
 use crate::sys::process;
 
@@ -25,12 +25,16 @@ pub(super) enum Task {
     Job(Job),
     /// The next piece of a body.
     Piece(Box<dyn BodySource>),
+    /// The next piece of work for an answer.
+    Work(Box<dyn Work>),
 }
 
 /// What came of a task.
 pub(super) enum Outcome {
     /// The answer.
     Answer(Result<Response, Refusal>),
+    /// There is more to do for the answer.
+    MoreWork(Box<dyn Work>),
     /// A piece of a body, and its source for the next one.
     Piece { source: Box<dyn BodySource>, bytes: Vec<u8>, progress: io::Result<Progress> },
 }
@@ -62,7 +66,7 @@ impl Offload {
     pub(super) fn submit(&self, token: Token, task: Task) -> bool {
         let queue = match task {
             Task::Job(_) => &self.disk,
-            Task::Piece(_) => &self.sources,
+            Task::Piece(_) | Task::Work(_) => &self.sources,
         };
         match queue.try_send((token, task)) {
             Ok(()) => true,
@@ -121,6 +125,10 @@ fn work(queue: &Mutex<Receiver<Assignment>>, report: &Sender<(Token, Outcome)>, 
 fn perform(task: Task) -> Outcome {
     match task {
         Task::Job(job) => Outcome::Answer(job()),
+        Task::Work(work) => match work.advance() {
+            Worked::More(work) => Outcome::MoreWork(work),
+            Worked::Done(answer) => Outcome::Answer(answer),
+        },
         Task::Piece(mut source) => {
             let mut bytes = Vec::with_capacity(PIECE_BYTES);
             let progress = source.fill(&mut bytes);
