@@ -46,12 +46,16 @@ impl Token {
 /// What a connection is doing. What is rare or large is boxed: an idle connection is only this enum's smallest part.
 pub(super) enum State {
     /// Waits for a request head, or has a part of one.
+    #[doc(alias = "IS_NEW")]
     RecvHead,
     /// Takes the content of a request.
+    #[doc(alias = "RECV_NEW_FILE_CONTENT")]
     RecvBody(Box<Receiving>),
     /// A helper thread works.
     AwaitJob(Box<Awaiting>),
     /// Sends a reply.
+    #[doc(alias = "SEND_HTTP_HEAD")]
+    #[doc(alias = "SEND_HTTP_BODY")]
     SendReply(Box<Sending>),
     /// Has sent its last reply and waits for the client to close.
     Linger,
