@@ -25,9 +25,9 @@ pub fn compress(request: &Request<'_>, mut response: Response) -> Response {
     }
     let accepted = AcceptEncoding::of(request.fields).choose([Coding::Gzip, Coding::Identity]);
     let Some(&best) = accepted.first() else {
-        return error(&not_acceptable(), ErrorForm::of(request.fields));
+        return not_acceptable(request);
     };
-    response.fields.push(FieldName::Vary, "Accept-Encoding");
+    response.fields.vary_by(FieldName::AcceptEncoding);
     let is_short = response.body.length().is_some_and(|length| length < LEAST_BYTES);
     if best == Coding::Identity || (is_short && accepted.contains(&Coding::Identity)) {
         return response;
@@ -47,9 +47,11 @@ pub fn compress(request: &Request<'_>, mut response: Response) -> Response {
 }
 
 /// Nothing that there is is acceptable (RFC 9110 section 12.5.3).
-pub(super) fn not_acceptable() -> Refusal {
-    Refusal::new(Status::NOT_ACCEPTABLE, "There is no representation in a coding that Accept-Encoding allows.")
-        .with_field(FieldName::Vary, Value::from("Accept-Encoding"))
+pub(super) fn not_acceptable(request: &Request<'_>) -> Response {
+    let detail = "There is no representation in a coding that Accept-Encoding allows.";
+    let mut response = error(&Refusal::new(Status::NOT_ACCEPTABLE, detail), ErrorForm::of(request.fields));
+    response.fields.vary_by(FieldName::AcceptEncoding);
+    response
 }
 
 fn is_text(content_type: &str) -> bool {

@@ -55,9 +55,9 @@ fn file_at(ctx: &mut Context<'_>, request: &Request<'_>, path: &[u8]) -> Result<
     let mut response = if ctx.config.precompressed.is_empty() {
         original.into_response(ctx, path)
     } else {
-        precompressed::choose(ctx, request, path, original).map_err(Missing::Refused)?
+        precompressed::choose(ctx, request, path, original)
     };
-    if disposition::is_download(request.query) {
+    if response.status == Status::OK && disposition::is_download(request.query) {
         response.fields.push(FieldName::ContentDisposition, disposition::attachment(path));
     }
     Ok(Found::File(response))

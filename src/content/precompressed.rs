@@ -7,7 +7,7 @@ use super::compress::not_acceptable;
 use super::files::{Original, represent};
 use super::{Context, ENCODED_KEY};
 use crate::config::{Precompressed, Verb};
-use crate::message::{AcceptEncoding, Coding, FieldName, Refusal, Request, Response};
+use crate::message::{AcceptEncoding, Coding, FieldName, Request, Response};
 use crate::sys::file::{FileKind, identity, open_beneath};
 
 impl Precompressed {
@@ -21,12 +21,7 @@ impl Precompressed {
 }
 
 /// The best of a file and its siblings. `Vary` stands in every answer, for a sibling may come into being at any time.
-pub(super) fn choose(
-    ctx: &mut Context<'_>,
-    request: &Request<'_>,
-    path: &[u8],
-    original: Original,
-) -> Result<Response, Refusal> {
+pub(super) fn choose(ctx: &mut Context<'_>, request: &Request<'_>, path: &[u8], original: Original) -> Response {
     let offers = ctx.config.precompressed.iter().map(|kind| kind.coding()).chain([Coding::Identity]);
     for coding in AcceptEncoding::of(request.fields).choose(offers) {
         let suffix = match coding {
@@ -34,16 +29,18 @@ pub(super) fn choose(
             Coding::Zstd => ".zst",
             Coding::Gzip => ".gz",
             Coding::Identity => {
-                return Ok(original.into_response(ctx, path).with_field(FieldName::Vary, "Accept-Encoding"));
+                let mut response = original.into_response(ctx, path);
+                response.fields.vary_by(FieldName::AcceptEncoding);
+                return response;
             }
         };
-        if let Some(response) = sibling(ctx, path, suffix, original.modified()) {
-            return Ok(response
-                .with_field(FieldName::ContentEncoding, coding.name())
-                .with_field(FieldName::Vary, "Accept-Encoding"));
+        if let Some(mut response) = sibling(ctx, path, suffix, original.modified()) {
+            response.fields.push(FieldName::ContentEncoding, coding.name());
+            response.fields.vary_by(FieldName::AcceptEncoding);
+            return response;
         }
     }
-    Err(not_acceptable())
+    not_acceptable(request)
 }
 
 /// The sibling with this suffix, if it may be read and is no older than the original: an older one holds what the file
@@ -73,7 +70,7 @@ mod tests {
     use crate::config::{AccessRule, AccessRules, Verbs};
     use crate::content::files::files;
     use crate::content::tests::{World, reply, with_request};
-    use crate::message::{Body, Method, Status, Value};
+    use crate::message::{Body, Method, Refusal, Status, Value};
     use std::fs::File;
     use std::path::Path;
     use std::time::{Duration, UNIX_EPOCH};
@@ -155,7 +152,9 @@ mod tests {
         std::fs::create_dir(root.path().join("a.txt.zst")).unwrap();
         assert_eq!(get(&world, "/only.txt", "gzip").unwrap_err(), Refusal::not_found());
         assert_eq!(length(&get(&world, "/a.txt", "zstd").unwrap()), 8);
-        assert_eq!(get(&world, "/a.txt", "zstd, identity;q=0").unwrap_err().status, Status::NOT_ACCEPTABLE);
+        let refused = get(&world, "/a.txt", "zstd, identity;q=0").unwrap();
+        assert_eq!(refused.status, Status::NOT_ACCEPTABLE);
+        assert_eq!(refused.fields.find(FieldName::Vary), Some(&Value::from("Accept, Accept-Encoding".to_owned())));
         assert_eq!(length(&get(&world, "/a.txt", "gzip, identity;q=0").unwrap()), 7);
         let read = Verbs::NONE.with(Verb::Read);
         let rule = |path: &str, allow| AccessRule { path: path.to_owned(), allow };

@@ -45,6 +45,16 @@ impl ResponseFields {
         debug_assert!(fits, "a response has more fields than RESPONSE_FIELD_LIMIT");
     }
 
+    /// Says that the answer depends on this field of the request too, in the one line that there is.
+    pub fn vary_by(&mut self, name: FieldName) {
+        let line = self.0.iter_mut().find(|(line, _)| *line == FieldName::Vary);
+        match line {
+            Some((_, Value::Text(names))) => *names = Cow::Owned(format!("{names}, {}", name.text())),
+            Some((_, Value::Number(_) | Value::Date(_) | Value::Tag(_))) => {}
+            None => self.push(FieldName::Vary, name.text()),
+        }
+    }
+
     /// The lines in the order in which they were added.
     pub fn iter(&self) -> impl Iterator<Item = &(FieldName, Value)> {
         self.0.iter()
