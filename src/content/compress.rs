@@ -10,7 +10,6 @@ use flate2::{Compress, Compression, Crc, FlushCompress};
 use super::{ErrorForm, error};
 use crate::message::{
     AcceptEncoding, Body, BodySource, Coding, FieldName, PIECE_BYTES, Progress, Refusal, Request, Response, Status,
-    Value,
 };
 
 /// Below, the content fits into one packet with its head, and gzip would save nothing.

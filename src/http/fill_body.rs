@@ -1,5 +1,5 @@
 //! Box `http_fill_body`: one line a content provider, and what holds for the answers of all of them.
-//! Process: worker, sealed. Trusts: a validated request. Blocks: never. Fails with: nothing; every refusal becomes an answer.
+//! Process: worker, sealed. Trusts: a validated request. Blocks: as its providers do. Fails with: nothing; every refusal becomes an answer.
 
 use super::integrity::Wish;
 use super::route::{Route, route};
@@ -12,6 +12,11 @@ use crate::message::{FieldName, Handled, Method, MethodSet, Provided, Refusal, R
 pub fn handle_request(ctx: &mut Context<'_>, request: &Request<'_>) -> Handled {
     match route(ctx.config, request).and_then(|route| fill_body(ctx, request, &route)) {
         Ok(Handled::Reply(response)) => finish(ctx, request, response),
+        // Better told before the content is sent than after.
+        Ok(Handled::Receive(receive)) if request.framing.length().is_some_and(|it| it > receive.limit_bytes) => {
+            let detail = format!("At most {} bytes are taken here.", receive.limit_bytes);
+            Handled::Reply(refuse(request, &Refusal::closing(Status::CONTENT_TOO_LARGE, detail)))
+        }
         Ok(handled @ (Handled::Receive(_) | Handled::Await(_) | Handled::Work(_))) => handled,
         Err(refusal) => Handled::Reply(refuse(request, &refusal)),
     }
@@ -58,7 +63,7 @@ fn select_part(ctx: &Context<'_>, request: &Request<'_>, response: Response) -> 
     }
     let response = conditional::apply(request, response);
     if response.status == Status::OK && request.method == Method::Get {
-        range::apply(request, response, ctx.config.limits.ranges)
+        range::apply(request, response, ctx.config.limits.ranges, ctx.now)
     } else {
         response
     }

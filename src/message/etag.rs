@@ -34,12 +34,6 @@ impl ETag {
         Self { weak: true, ..self }
     }
 
-    /// The same tag, strong: whoever says so knows that no change can go unnoticed.
-    #[must_use]
-    pub fn strengthened(self) -> Self {
-        Self { weak: false, ..self }
-    }
-
     /// The tag of what a coding makes of this representation. It is weak: another version of the encoder would write
     /// other bytes for the same content.
     #[must_use]

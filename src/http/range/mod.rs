@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use crate::content;
+use crate::content::{self, Now};
 use crate::message::{
     Body, Comparison, ETag, FieldName, HttpDate, Refusal, Request, Response, Status, Validators, Value, tag_matches,
 };
@@ -46,11 +46,11 @@ enum Selection {
 }
 
 /// Looks at `Range` and `If-Range` of a GET that would succeed. (HEAD and other methods know no ranges: section 14.2.)
-pub(super) fn apply(request: &Request<'_>, response: Response, ranges_limit: usize) -> Response {
+pub(super) fn apply(request: &Request<'_>, response: Response, ranges_limit: usize, now: Now) -> Response {
     let (Some(range), Some(complete)) = (request.field(FieldName::Range), response.body.length()) else {
         return response;
     };
-    if !response.accepts_ranges || !if_range_holds(request, response.validators) {
+    if !response.accepts_ranges || !if_range_holds(request, response.validators, now) {
         return response;
     }
     match select(range, complete, ranges_limit) {
@@ -67,13 +67,14 @@ pub(super) fn apply(request: &Request<'_>, response: Response, ranges_limit: usi
     }
 }
 
-/// RFC 9110 section 13.1.5: an exact date or a strong tag; anything else does not hold, so the whole is sent. A file
-/// with a weak tag was changed this moment and may change again without a new date.
-fn if_range_holds(request: &Request<'_>, validators: Validators) -> bool {
+/// RFC 9110 section 13.1.5: a strong tag, or an exact date that is at least a second old (section 8.8.2.2: in the second
+/// in which it was changed, a file may change again). Anything else does not hold, so the whole is sent.
+fn if_range_holds(request: &Request<'_>, validators: Validators, now: Now) -> bool {
     let Some(value) = request.field(FieldName::IfRange) else { return true };
+    // A weak tag means that the file was changed this moment, whatever its date says.
     let is_strong = validators.etag.is_none_or(ETag::is_strong);
     match HttpDate::parse(value) {
-        Some(date) => is_strong && validators.last_modified == Some(date),
+        Some(date) => is_strong && validators.last_modified == Some(date) && date < now.date(),
         None => validators.etag.is_some_and(|etag| tag_matches(value, etag, Comparison::Strong)),
     }
 }

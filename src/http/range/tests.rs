@@ -75,6 +75,9 @@ fn more_ranges_than_the_limit_are_ignored() {
     assert_eq!(select(field(LIMIT + 1).as_bytes(), 10, LIMIT), Selection::Whole);
 }
 
+/// A second after the last change of everything below.
+const NOW: Now = Now { unix_seconds: 784_111_778, nanoseconds: 0 };
+
 /// Asks for a part of these bytes.
 fn ask(content: &[u8], etag: ETag, lines: &[(&'static str, &str)]) -> Response {
     let mut fields = Fields::default();
@@ -98,7 +101,7 @@ fn ask(content: &[u8], etag: ETag, lines: &[(&'static str, &str)]) -> Response {
     response.accepts_ranges = true;
     response.validators.etag = Some(etag);
     response.validators.last_modified = Some(HttpDate::from_unix_seconds(784_111_777));
-    apply(&request, response, LIMIT)
+    apply(&request, response, LIMIT, NOW)
 }
 
 fn bytes(body: &Body) -> Vec<u8> {
