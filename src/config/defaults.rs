@@ -22,13 +22,15 @@ impl Default for Config {
             group: None,
             workers: Workers::auto().into(),
             sites: Sites { default: Site { root: "/srv/fileserv".into(), ..Site::default() }, named: Vec::new() },
+            // Looking for siblings costs an opening of a file or two a request.
+            precompressed: Vec::new(),
             sandbox: Sandbox::Required,
             // The usual mode of a file that a web server shows.
             uploads: Uploads { durability: Durability::Full, mode: 0o644 },
             limits: Limits::default(),
             timeouts: Timeouts::default(),
-            // A worker's share: a few thousand small pages.
-            cache: Cache { bytes: 32 * MIB, file_bytes: 128 * KIB },
+            // A worker's share: a few thousand small pages. A digest costs about 250 bytes.
+            cache: Cache { bytes: 32 * MIB, file_bytes: 128 * KIB, digests: 4096 },
             log: Log { access: LogTarget::Off, error: LogTarget::Stderr },
         }
     }
@@ -85,6 +87,8 @@ impl Default for Limits {
             target_bytes: 8 * KIB,
             // As many as there is room for.
             fields: FIELDS_LIMIT,
+            // Viewers of PDF files ask for a dozen; hundreds are meant to make work.
+            ranges: 32,
             // A photo, a video clip, a package; who takes disk images says so.
             body_bytes: 1 << 30,
             // An idle one costs a few hundred bytes, so a worker full of them needs 1 or 2 MiB.

@@ -77,7 +77,7 @@ impl From<PagePath> for Option<String> {
 
 /// The statuses that a retrieval can be answered with after its site is known. What comes earlier, as a 400 for a head
 /// that is no request, belongs to no site.
-const STATUSES: [u16; 10] = [400, 403, 404, 405, 410, 412, 416, 429, 500, 503];
+const STATUSES: [u16; 9] = [400, 403, 404, 405, 406, 412, 416, 500, 503];
 
 struct ErrorPagesVisitor;
 

@@ -14,8 +14,8 @@ use super::scalar::Many;
 use super::units::{Count, Size, Wait};
 use super::values::{Account, FileMode, IndexName, Root, Workers};
 use super::{
-    AccessRules, Cache, Config, Durability, ErrorPages, HostName, Limits, ListenAddress, Log, LogTarget, Redirects,
-    RouteRule, Sandbox, Site, Timeouts, Uploads, access, fields,
+    AccessRules, Cache, Config, Durability, ErrorPages, HostName, Limits, ListenAddress, Log, LogTarget, Precompressed,
+    Redirects, RouteRule, Sandbox, Site, Timeouts, Uploads, access, fields,
 };
 
 /// Puts what was said in the place of what held before.
@@ -86,6 +86,7 @@ table!(RawConfig sets Config {
     workers: Option<Workers>,
     root in sites.default.root: Option<Root>,
     index in sites.default.index: Option<Many<IndexName>>,
+    precompressed: Option<Many<Precompressed>>,
     sandbox: Option<Sandbox>,
     routes in sites.default.routes: Routes,
     access in sites.default.access: Option<AccessRules>,
@@ -137,6 +138,7 @@ table!(RawLimits sets Limits {
     head_bytes: Option<Size>,
     target_bytes: Option<Size>,
     fields: Option<Count>,
+    ranges: Option<Count>,
     body_bytes: Option<Size>,
     connections: Option<Count>,
     requests_per_connection: Option<Count>,
@@ -154,6 +156,7 @@ table!(RawTimeouts sets Timeouts {
 table!(RawCache sets Cache {
     bytes: Option<Size>,
     file_bytes: Option<Size>,
+    digests: Option<Count>,
 });
 
 table!(RawLog sets Log {

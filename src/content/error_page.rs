@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-use super::{Context, ErrorForm, media_type};
+use super::{Context, ErrorForm};
 use crate::message::{Body, FieldName, Request, Response, Validators, Value};
 use crate::sys::file::{FileKind, Identity, identity, open_beneath};
 
@@ -24,7 +24,7 @@ pub fn error_page(ctx: &Context<'_>, request: &Request<'_>, response: Response) 
     let mut response = response;
     // The policy is that of the built-in page, which has no script to run and no picture to load.
     response.fields.retain(|name| !matches!(name, FieldName::ContentType | FieldName::ContentSecurityPolicy));
-    response.fields.push(FieldName::ContentType, Value::Text(media_type(path.as_bytes())));
+    response.fields.push(FieldName::ContentType, Value::Text(ctx.media_types.of_name(path.as_bytes())));
     // What is shown is no representation of what was asked for: it has neither validators nor parts.
     response.validators = Validators::default();
     response.accepts_ranges = false;

@@ -1,10 +1,11 @@
 //! What a path names: an index, a folder to list, a small file, a large one. Opened first, then asked what it is.
 //! Process: worker, sealed. Trusts: nothing of the path. Fails with: 403, 404, 503.
 
+use std::fs::File;
 use std::io;
 
 use super::page::link;
-use super::{Context, listing, readfile, refuse_open, sendfile};
+use super::{Context, disposition, listing, precompressed, readfile, refuse_open, sendfile};
 use crate::config::Verb;
 use crate::message::{ETag, FieldName, Handled, HttpDate, Provided, Refusal, Request, Response, Status, Validators};
 use crate::sys::failure::OpenFailure;
@@ -16,7 +17,7 @@ use crate::sys::file::{FileKind, Identity, identity, open_beneath};
 /// 404 for what isn't there or leads out of the root, 403 for what may not be read.
 pub fn files(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
     match file_or_folder(ctx, request) {
-        Err(refusal) if refusal.status == Status::NOT_FOUND => fallback(ctx, &request.path).ok_or(refusal),
+        Err(refusal) if refusal.status == Status::NOT_FOUND => fallback(ctx, request).ok_or(refusal),
         provided => provided,
     }
 }
@@ -25,7 +26,7 @@ fn file_or_folder(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
     if request.path.ends_with(b"/") {
         return folder(ctx, request);
     }
-    match file_at(ctx, &request.path) {
+    match file_at(ctx, request, &request.path) {
         Ok(Found::File(response)) => Ok(response.into()),
         Ok(Found::Folder) => Err(add_slash(request)),
         Err(error) => Err(error.into_refusal()),
@@ -34,13 +35,13 @@ fn file_or_folder(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
 
 /// The page of an application that routes in the browser. A last name with a dot is that of a file: a script or a
 /// picture that is missing must not be answered with a page.
-fn fallback(ctx: &mut Context<'_>, path: &[u8]) -> Option<Handled> {
+fn fallback(ctx: &mut Context<'_>, request: &Request<'_>) -> Option<Handled> {
     let page = ctx.site.fallback.as_deref()?;
-    let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+    let name = request.path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
     if name.contains(&b'.') {
         return None;
     }
-    match file_at(ctx, page.as_bytes()) {
+    match file_at(ctx, request, page.as_bytes()) {
         Ok(Found::File(response)) => Some(response.into()),
         Ok(Found::Folder) | Err(_) => None,
     }
@@ -69,27 +70,72 @@ impl Missing {
     }
 }
 
-fn file_at(ctx: &mut Context<'_>, path: &[u8]) -> Result<Found, Missing> {
-    if !ctx.site.access.verbs(path).contains(Verb::Read) {
-        return Err(Missing::Refused(Refusal::new(Status::FORBIDDEN, "Nobody may read here.")));
+/// The file at a path, in the coding that the client likes best.
+fn file_at(ctx: &mut Context<'_>, request: &Request<'_>, path: &[u8]) -> Result<Found, Missing> {
+    let Some(original) = original(ctx, path)? else { return Ok(Found::Folder) };
+    let mut response = if ctx.config.precompressed.is_empty() {
+        original.into_response(ctx, path)
+    } else {
+        precompressed::choose(ctx, request, path, original)
+    };
+    if response.status == Status::OK && disposition::is_download(request.query) {
+        response.fields.push(FieldName::ContentDisposition, disposition::attachment(path));
     }
-    if let Some(response) = ctx.cache.lookup(ctx.root, path) {
-        ctx.tally.cache_hits += 1;
-        return Ok(Found::File(response));
+    Ok(Found::File(response))
+}
+
+/// A regular file that may be read, as it stands there.
+pub(super) enum Original {
+    /// From the cache, and still the same.
+    Cached(Response, Identity),
+    /// Opened for this request.
+    Opened(File, Identity),
+}
+
+impl Original {
+    /// Last change of its content, in nanoseconds since the epoch.
+    pub(super) fn modified(&self) -> i128 {
+        let (Self::Cached(_, identity) | Self::Opened(_, identity)) = self;
+        identity.modified
+    }
+
+    /// The answer that holds it.
+    pub(super) fn into_response(self, ctx: &mut Context<'_>, path: &[u8]) -> Response {
+        match self {
+            Self::Cached(response, _) => {
+                ctx.tally.cache_hits += 1;
+                response
+            }
+            Self::Opened(file, identity) => represent(ctx, path, path, file, identity),
+        }
+    }
+}
+
+/// The answer that holds an open regular file: read and kept under this key if it is small. `name` tells its type.
+pub(super) fn represent(ctx: &mut Context<'_>, key: &[u8], name: &[u8], file: File, identity: Identity) -> Response {
+    if ctx.cache.takes(&identity)
+        && let Some(response) = readfile(ctx, key, name, &file, identity)
+    {
+        ctx.tally.cache_misses += 1;
+        return response;
+    }
+    sendfile(ctx, name, file, &identity)
+}
+
+/// What stands at a path; `None` for a folder.
+fn original(ctx: &mut Context<'_>, path: &[u8]) -> Result<Option<Original>, Missing> {
+    let may_read = ctx.site.access.verbs(path).contains(Verb::Read);
+    if may_read && let Some((response, identity)) = ctx.cache.lookup(ctx.root, path) {
+        return Ok(Some(Original::Cached(response, identity)));
     }
     let file = open_beneath(ctx.root, path).map_err(Missing::Io)?;
     let identity = identity(&file).map_err(Missing::Io)?;
     match identity.kind {
-        FileKind::Regular => {
-            if ctx.cache.takes(&identity)
-                && let Some(response) = readfile(ctx, path, &file, identity)
-            {
-                ctx.tally.cache_misses += 1;
-                return Ok(Found::File(response));
-            }
-            Ok(Found::File(sendfile(ctx, path, file, &identity)))
+        FileKind::Regular if !may_read => {
+            Err(Missing::Refused(Refusal::new(Status::FORBIDDEN, "Nobody may read here.")))
         }
-        FileKind::Directory => Ok(Found::Folder),
+        FileKind::Regular => Ok(Some(Original::Opened(file, identity))),
+        FileKind::Directory => Ok(None),
         FileKind::Symlink | FileKind::Special => {
             Err(Missing::Refused(Refusal::new(Status::FORBIDDEN, "This is not a regular file.")))
         }
@@ -105,7 +151,7 @@ fn folder(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
         candidate.clear();
         candidate.extend_from_slice(&request.path);
         candidate.extend_from_slice(name.as_bytes());
-        match file_at(ctx, &candidate) {
+        match file_at(ctx, request, &candidate) {
             Ok(Found::File(response)) => answer = Some(Ok(Handled::Reply(response))),
             Err(Missing::Io(error)) if OpenFailure::of(&error) == OpenFailure::Absent => continue,
             Ok(Found::Folder) => continue,
@@ -138,24 +184,29 @@ fn add_slash(request: &Request<'_>) -> Refusal {
         .with_field(FieldName::Location, location.into())
 }
 
-/// The validators of a file: they change whenever its bytes can have changed.
-#[must_use]
+/// The validators of a file, as a reader gets them.
 pub(super) fn validators_of(identity: &Identity, now: super::Now) -> Validators {
-    let mut state = [0; 48];
-    let parts = [u128::from(identity.inode), identity.modified.cast_unsigned(), identity.changed.cast_unsigned()];
-    for (room, part) in state.chunks_exact_mut(16).zip(parts) {
-        room.copy_from_slice(&part.to_le_bytes());
-    }
-    // The inode number takes 8 of its 16 bytes; the size goes into the others.
-    if let Some(room) = state.get_mut(8..16) {
-        room.copy_from_slice(&identity.size.to_le_bytes());
-    }
-    let etag = ETag::of(&state);
+    let etag = tag_of(identity);
     let etag = if is_settled(identity, now) { etag } else { etag.weakened() };
-    // 0 and 1 are the clocks of reproducible builds: as dates they would be true for every version of the file.
+    // 0 and 1 are the clocks of reproducible builds: as dates they would be true for every version of the file. A date
+    // in the future is sent as the present one (RFC 9110 section 8.8.2.1).
     let seconds = identity.modified_seconds();
-    let last_modified = (seconds > 1).then(|| HttpDate::from_unix_seconds(seconds));
+    let last_modified = (seconds > 1).then(|| HttpDate::from_unix_seconds(seconds.min(now.unix_seconds)));
     Validators { etag: Some(etag), last_modified }
+}
+
+/// The entity tag of a file: it changes whenever the bytes can have changed.
+pub(super) fn tag_of(identity: &Identity) -> ETag {
+    let mut state = [0; 48];
+    let (inode_and_size, times) = state.split_at_mut(16);
+    let numbers = [identity.inode, identity.size];
+    for (room, number) in inode_and_size.chunks_exact_mut(8).zip(numbers) {
+        room.copy_from_slice(&number.to_le_bytes());
+    }
+    for (room, time) in times.chunks_exact_mut(16).zip([identity.modified, identity.changed]) {
+        room.copy_from_slice(&time.to_le_bytes());
+    }
+    ETag::of(&state)
 }
 
 /// Has enough time passed since the last change that one more would show in the time stamps?

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use lru::LruCache;
 
 use super::files::{is_settled, validators_of};
-use super::{Context, media_type};
+use super::{Context, ENCODED_KEY};
 use crate::message::{
-    Body, FieldName, Prepared, Response, Status, Validators, Value, write_line, write_representation_lines,
+    Body, Digests, FieldName, Prepared, Response, Status, Validators, Value, write_line, write_representation_lines,
 };
 use crate::sys::file::{self, Identity};
 
@@ -54,17 +54,19 @@ impl Cache {
         usize::try_from(identity.size).is_ok_and(|size| size <= self.file_bytes_limit && size < self.bytes_limit)
     }
 
-    /// The cached answer for this path, if the file is still the one that was read.
+    /// The cached answer for this key (a path, or a path behind `ENCODED_KEY`) and the state of the file, if that is
+    /// still the one that was read.
     ///
     /// The question follows symlinks without `RESOLVE_BENEATH`; that can't let anything out, for it opens nothing, and
     /// what it is compared with (inode, size, both times) was opened beneath the root.
     #[must_use]
-    pub fn lookup(&mut self, root: BorrowedFd<'_>, path: &[u8]) -> Option<Response> {
+    pub fn lookup(&mut self, root: BorrowedFd<'_>, key: &[u8]) -> Option<(Response, Identity)> {
         self.key.clear();
-        push_key(root, path, &mut self.key);
+        push_key(root, key, &mut self.key);
         let entry = self.entries.get(self.key.as_slice())?;
+        let path = key.strip_prefix(&[ENCODED_KEY]).unwrap_or(key);
         if file::identity_at(root, path).is_ok_and(|now| now == entry.identity) {
-            return Some(response_of(entry.prepared.clone(), entry.validators));
+            return Some((response_of(entry.prepared.clone(), entry.validators), entry.identity));
         }
         let key = std::mem::take(&mut self.key);
         self.forget(&key);
@@ -78,9 +80,9 @@ impl Cache {
         }
     }
 
-    fn insert(&mut self, root: BorrowedFd<'_>, path: &[u8], entry: Entry) {
-        let mut key = Vec::with_capacity(size_of::<RawFd>() + path.len());
-        push_key(root, path, &mut key);
+    fn insert(&mut self, root: BorrowedFd<'_>, key_of_root: &[u8], entry: Entry) {
+        let mut key = Vec::with_capacity(size_of::<RawFd>() + key_of_root.len());
+        push_key(root, key_of_root, &mut key);
         self.forget(&key);
         self.bytes += weight(&key, &entry.prepared);
         self.entries.put(key.into(), entry);
@@ -93,14 +95,14 @@ impl Cache {
 }
 
 /// A worker's roots stay open as long as it lives, so the number of a descriptor means one root.
-fn push_key(root: BorrowedFd<'_>, path: &[u8], key: &mut Vec<u8>) {
+fn push_key(root: BorrowedFd<'_>, key_of_root: &[u8], key: &mut Vec<u8>) {
     key.extend_from_slice(&root.as_raw_fd().to_ne_bytes());
-    key.extend_from_slice(path);
+    key.extend_from_slice(key_of_root);
 }
 
 /// What an entry costs: its parts, and about what the map and the allocator add.
 fn weight(key: &[u8], prepared: &Prepared) -> usize {
-    const OVERHEAD_BYTES: usize = 256;
+    const OVERHEAD_BYTES: usize = 384;
     key.len() + prepared.field_lines.len() + prepared.content.len() + OVERHEAD_BYTES
 }
 
@@ -113,9 +115,10 @@ fn response_of(prepared: Arc<Prepared>, validators: Validators) -> Response {
     response
 }
 
-/// Reads a small file and keeps it. `None` if it changed under our hands: then `sendfile` sends what is there.
+/// Reads a small file and keeps it under this key; `name` tells its media type. `None` if it changed under our hands:
+/// then `sendfile` sends what is there.
 #[doc(alias = "content_readfile")]
-pub fn readfile(ctx: &mut Context<'_>, path: &[u8], file: &File, identity: Identity) -> Option<Response> {
+pub fn readfile(ctx: &mut Context<'_>, key: &[u8], name: &[u8], file: &File, identity: Identity) -> Option<Response> {
     let mut content = vec![0; usize::try_from(identity.size).ok()?];
     file.read_exact_at(&mut content, 0).ok()?;
     if file::identity(file).ok()? != identity {
@@ -123,12 +126,14 @@ pub fn readfile(ctx: &mut Context<'_>, path: &[u8], file: &File, identity: Ident
     }
     let validators = validators_of(&identity, ctx.now);
     let mut field_lines = Vec::with_capacity(192);
-    write_line(FieldName::ContentType, &Value::Text(media_type(path)), &mut field_lines);
+    let content_type = ctx.media_types.of_name(name);
+    write_line(FieldName::ContentType, &Value::Text(content_type.clone()), &mut field_lines);
     write_representation_lines(validators, true, &mut field_lines);
-    let prepared = Arc::new(Prepared { field_lines: field_lines.into(), content: content.into() });
+    let (field_lines, content, digests) = (field_lines.into(), content.into(), Digests::default());
+    let prepared = Arc::new(Prepared { field_lines, content_type, content, digests });
     // A file that was written this moment can change again without new time stamps: it is served, but not kept.
     if is_settled(&identity, ctx.now) {
-        ctx.cache.insert(ctx.root, path, Entry { identity, validators, prepared: prepared.clone() });
+        ctx.cache.insert(ctx.root, key, Entry { identity, validators, prepared: prepared.clone() });
     }
     Some(response_of(prepared, validators))
 }
@@ -140,17 +145,17 @@ mod tests {
 
     fn entry(bytes: usize) -> Entry {
         let folder = tempfile::tempfile().unwrap();
-        let content = vec![0; bytes].into();
+        let (content, digests) = (vec![0; bytes].into(), Digests::default());
         Entry {
             identity: file::identity(&folder).unwrap(),
             validators: Validators::default(),
-            prepared: Arc::new(Prepared { field_lines: Box::default(), content }),
+            prepared: Arc::new(Prepared { field_lines: Box::default(), content_type: "".into(), content, digests }),
         }
     }
 
     #[test]
     fn the_cache_stays_within_its_bounds_and_drops_the_least_used() {
-        let mut cache = Cache::new(&crate::config::Cache { bytes: 10_000, file_bytes: 5_000 });
+        let mut cache = Cache::new(&crate::config::Cache { bytes: 10_000, file_bytes: 5_000, digests: 0 });
         let (root, other) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
         let key = |root: &File, path: &[u8]| {
             let mut key = Vec::new();

@@ -1,6 +1,7 @@
 //! Box `http_fill_body`: one line a content provider, and what holds for the answers of all of them.
-//! Process: worker, sealed. Trusts: a validated request. Blocks: never. Fails with: nothing; every refusal becomes an answer.
+//! Process: worker, sealed. Trusts: a validated request. Blocks: as its providers do. Fails with: nothing; every refusal becomes an answer.
 
+use super::integrity::Wish;
 use super::route::{Route, route};
 use super::{conditional, range};
 use crate::content::{self, Context, ErrorForm};
@@ -9,12 +10,22 @@ use crate::message::{FieldName, Handled, Method, MethodSet, Provided, Refusal, R
 /// Routes a request, lets its provider fill the body, and applies preconditions and ranges to what comes of it.
 #[doc(alias = "http_handle_request")]
 pub fn handle_request(ctx: &mut Context<'_>, request: &Request<'_>) -> Handled {
-    let response = match route(ctx.site, request).and_then(|route| fill_body(ctx, request, &route)) {
-        Ok(Handled::Reply(response)) => select_part(request, response),
-        Ok(handled @ (Handled::Receive(_) | Handled::Await(_))) => return handled,
-        Err(refusal) => refuse(request, &refusal),
+    let handled = match route(ctx.site, request).and_then(|route| fill_body(ctx, request, &route)) {
+        Ok(Handled::Reply(response)) => finish(ctx, request, response),
+        // Better told before the content is sent than after.
+        Ok(Handled::Receive(receive)) if request.framing.length().is_some_and(|it| it > receive.limit_bytes) => {
+            let detail = format!("At most {} bytes are taken here.", receive.limit_bytes);
+            Handled::Reply(refuse(request, &Refusal::closing(Status::CONTENT_TOO_LARGE, detail)))
+        }
+        Ok(handled @ (Handled::Receive(_) | Handled::Await(_) | Handled::Work(_))) => handled,
+        Err(refusal) => Handled::Reply(refuse(request, &refusal)),
     };
-    Handled::Reply(if response.status.is_error() { content::error_page(ctx, request, response) } else { response })
+    match handled {
+        Handled::Reply(response) if response.status.is_error() => {
+            Handled::Reply(content::error_page(ctx, request, response))
+        }
+        handled @ (Handled::Reply(_) | Handled::Receive(_) | Handled::Await(_) | Handled::Work(_)) => handled,
+    }
 }
 
 /// A new content provider is a file in `content/` and a line here.
@@ -41,14 +52,24 @@ fn refuse(request: &Request<'_>, refusal: &Refusal) -> Response {
     content::error(refusal, ErrorForm::of(request.fields))
 }
 
-/// Preconditions first, then the range (RFC 9110 section 13.2.2).
-fn select_part(request: &Request<'_>, response: Response) -> Response {
+/// The coding decides which representation it is; then preconditions, then the range (RFC 9110 section 13.2.2); and
+/// digests last, of what has come of it.
+fn finish(ctx: &Context<'_>, request: &Request<'_>, response: Response) -> Handled {
     if !request.method.is_retrieval() || response.status != Status::OK {
+        return Handled::Reply(response);
+    }
+    let response = content::compress(request, response);
+    let wish = Wish::of(ctx, request, &response);
+    wish.fulfil(ctx, request, select_part(ctx, request, response))
+}
+
+fn select_part(ctx: &Context<'_>, request: &Request<'_>, response: Response) -> Response {
+    if response.status != Status::OK {
         return response;
     }
     let response = conditional::apply(request, response);
     if response.status == Status::OK && request.method == Method::Get {
-        range::apply(request, response)
+        range::apply(request, response, ctx.config.limits.ranges, ctx.now)
     } else {
         response
     }

@@ -13,6 +13,9 @@ use crate::sys::socket::{Listener, Peer};
 /// after so many connections puts one at the end of the line.
 const ACCEPTS_UNTIL_REJOIN: u32 = 16;
 
+/// How many connections may be taken beyond the limit by a worker that leaves the listeners.
+const OVER_THE_LIMIT: usize = 64;
+
 /// A connection that was taken.
 pub(super) type Accepted = (OwnedFd, Peer);
 
@@ -74,13 +77,11 @@ impl Acceptor {
     /// Leaves until there is room, if the table is full. What waits at this moment is taken along, up to a bound: the
     /// kernel may have woken this worker for it, and nobody else.
     pub(super) fn pause_if_full(&mut self, epoll: &Epoll, connections: usize) -> Vec<Accepted> {
-        const OVER_THE_LIMIT: usize = 64;
         if !self.is_member || connections < self.connections_limit {
             return Vec::new();
         }
         self.remove_all(epoll);
-        let waiting = |listener: &Listener| listener.accept().ok().flatten();
-        self.listeners.iter().flat_map(|it| std::iter::from_fn(move || waiting(it))).take(OVER_THE_LIMIT).collect()
+        self.listeners.iter().flat_map(|it| waiting(it)).take(OVER_THE_LIMIT).collect()
     }
 
     fn rejoin(&mut self, epoll: &Epoll) {
@@ -109,18 +110,18 @@ impl Acceptor {
         }
     }
 
-    /// Leaves for good. A connection for which the kernel has just woken this worker, and nobody else, would hang: so
-    /// everything that waits now is taken along.
-    pub(super) fn leave(&mut self, epoll: &Epoll) -> Vec<Accepted> {
+    /// Leaves for good. A connection for which the kernel has just woken this worker, and nobody else, would hang, and
+    /// one on a socket that nobody keeps would be reset: so what waits now is taken along, as far as there is room.
+    pub(super) fn leave(&mut self, epoll: &Epoll, connections: usize) -> Vec<Accepted> {
         self.remove_all(epoll);
+        let room = self.connections_limit.saturating_sub(connections).max(OVER_THE_LIMIT);
         self.connections_limit = 0;
-        let mut last = Vec::new();
-        for listener in &self.listeners {
-            while let Ok(Some(accepted)) = listener.accept() {
-                last.push(accepted);
-            }
-        }
-        self.listeners = Vec::new();
-        last
+        let listeners = std::mem::take(&mut self.listeners);
+        listeners.iter().flat_map(|it| waiting(it)).take(room).collect()
     }
+}
+
+/// The connections that wait on a listener now.
+fn waiting(listener: &Listener) -> impl Iterator<Item = Accepted> {
+    std::iter::from_fn(|| listener.accept().ok().flatten())
 }

@@ -6,10 +6,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use super::close_reason::CloseReason;
 use super::desk::Desk;
-use super::exchange::{Awaiting, Receiving, Sending};
-use super::offload::Outcome;
+use super::exchange::{Asked, Awaiting, Receiving, Sending};
+use super::offload::{Outcome, Task};
 use super::transport::Transport;
-use crate::message::{Refusal, Status};
+use crate::message::{Method, Refusal, Response, Status};
 use crate::sys::epoll::Event;
 use crate::sys::socket::Peer;
 
@@ -224,8 +224,8 @@ impl Connection {
     fn end_turn(&mut self, step: Step, desk: &mut Desk) -> Step {
         match (self.flush(desk, false), step) {
             (Flow::Close(reason), Step::Again | Step::Wait) => Step::Close(reason),
-            // Replies that the client does not take hold further requests back.
-            (Flow::Wait, Step::Again) => Step::Wait,
+            // Replies that the client does not take hold further requests back, but not content that is on its way.
+            (Flow::Wait, Step::Again) if !matches!(self.state, State::RecvBody(_)) => Step::Wait,
             (_, step) => step,
         }
     }
@@ -236,7 +236,12 @@ impl Connection {
             return Flow::Close(CloseReason::Aborted);
         };
         match (*awaiting, outcome) {
-            (Awaiting::Answer(asked), Outcome::Answer(answer)) => self.answer(asked, answer, desk),
+            (Awaiting::Answer(asked), Outcome::Answer(answer)) => {
+                count_upload(&asked, answer.as_ref().ok(), desk);
+                self.answer(&asked, answer, desk)
+            }
+            // To the end of the queue with it: others have work for the helper threads too.
+            (Awaiting::Answer(asked), Outcome::MoreWork(work)) => self.start(Task::Work(work), asked, desk),
             (Awaiting::Piece(sending), Outcome::Piece { source, bytes, progress: Ok(progress) }) => {
                 self.take_piece(sending, source, &bytes, progress, desk)
             }
@@ -269,6 +274,18 @@ impl Connection {
         }
     }
 
+    /// The deadline of what it waits for now, after the transport took some bytes, or none.
+    pub(super) fn renew_deadline(&mut self, desk: &Desk) {
+        let timeouts = &desk.config.timeouts;
+        match self.state {
+            State::RecvHead if !self.unsent.is_empty() => self.set_deadline(desk, timeouts.send),
+            State::RecvHead if !self.head_begun => self.set_deadline(desk, timeouts.idle),
+            State::SendReply(_) => self.set_deadline(desk, timeouts.send),
+            // Their deadlines have nothing to do with sending.
+            State::RecvHead | State::RecvBody(_) | State::AwaitJob(_) | State::Linger => {}
+        }
+    }
+
     /// Does a helper thread work for it?
     pub(super) fn awaits_job(&self) -> bool {
         matches!(self.state, State::AwaitJob(_))
@@ -298,6 +315,13 @@ impl Connection {
         self.state = State::Linger;
         Flow::Next
     }
+}
+
+/// Counts an upload that was committed.
+fn count_upload(asked: &Asked, answer: Option<&Response>, desk: &mut Desk) {
+    let is_upload = matches!(asked.facts.method, Method::Put | Method::Post);
+    let is_stored = answer.is_some_and(|it| matches!(it.status, Status::CREATED | Status::NO_CONTENT));
+    desk.tally.uploads += u64::from(is_upload && is_stored);
 }
 
 impl AsFd for Connection {

@@ -10,10 +10,11 @@ use super::desk::Desk;
 use super::event_loop::EventLoop;
 use super::offload::Offload;
 use super::sandbox::Root;
+use super::sweep::Sweeper;
 use super::vitals::Vitals;
-use super::{sandbox, seccomp, sweep};
+use super::{sandbox, seccomp};
 use crate::config::Hosts;
-use crate::content::Cache;
+use crate::content::{Cache, KnownDigests, MediaTypes};
 use crate::heritage::Heritage;
 use crate::log::{AccessLog, Level};
 use crate::stats::{Tally, WorkerState};
@@ -44,6 +45,10 @@ fn serve(mut heritage: Heritage) -> Result<(), Box<dyn std::error::Error>> {
     // 3. What the seal would forbid to open or make.
     let vitals = Vitals::open();
     let epoll = Epoll::new()?;
+    let media_types = MediaTypes::of_system().unwrap_or_else(|error| {
+        heritage.logs.error(Level::Warning, format_args!("/etc/mime.types: {error}; media types are guessed"));
+        MediaTypes::default()
+    });
     // 4. Landlock, before any thread exists: it binds the calling thread and its children.
     let roots: Vec<Root<'_>> = (heritage.roots.iter())
         .map(|(id, root)| Root { fd: root.as_fd(), can_write: config.sites.get(id).access.can_write() })
@@ -51,8 +56,9 @@ fn serve(mut heritage: Heritage) -> Result<(), Box<dyn std::error::Error>> {
     let mut seal = sandbox::seal_filesystem(&roots, config.sandbox)?;
     // 5. The helper threads, before the filter that forbids to make any.
     let offload = Offload::start()?;
-    if config.sites.can_write() && heritage.sweeps {
-        sweep::start(heritage.roots.clone(), config.clone(), heritage.logs.clone())?;
+    let sweeper = Sweeper::start_if_needed(&heritage)?;
+    if let Some(sweeper) = sweeper.as_ref().filter(|_| heritage.sweeps) {
+        sweeper.sweep();
     }
     // 6. The system call filter, on every thread.
     seal.add_filter(seccomp::allow_only_needed_calls(), config.sandbox)?;
@@ -66,6 +72,8 @@ fn serve(mut heritage: Heritage) -> Result<(), Box<dyn std::error::Error>> {
     let board = heritage.board;
     let desk = Desk {
         cache: Cache::new(&config.cache),
+        known_digests: KnownDigests::new(config.cache.digests),
+        media_types,
         hosts: Hosts::of(&config.sites),
         roots: heritage.roots,
         boards: heritage.boards,
@@ -83,7 +91,7 @@ fn serve(mut heritage: Heritage) -> Result<(), Box<dyn std::error::Error>> {
     };
     let acceptor = Acceptor::new(heritage.listeners, desk.config.limits.connections);
     let seal = desk.boards.seal.clone();
-    let mut event_loop = EventLoop::new(epoll, acceptor, desk, heritage.logs, board, vitals);
+    let mut event_loop = EventLoop::new(epoll, acceptor, desk, sweeper, heritage.logs, board, vitals);
     event_loop.join(&heritage.control)?;
     board.connections.store(0, Relaxed);
     board.ready_since.store(now.unix_seconds, Relaxed);

@@ -8,12 +8,11 @@ use super::connection::{Connection, Flow, State};
 use super::desk::Desk;
 use super::exchange::{Asked, Awaiting, Sending, Then};
 use super::offload::Task;
-use super::recv::respond;
 use super::transport::Transferred;
 use crate::content::{self, ErrorForm};
 use crate::http::{self, Facts, Head, Reply};
 use crate::log::RequestLine;
-use crate::message::{Body, BodySource, FieldName, Fields, Progress, Refusal, Request, Response, Status};
+use crate::message::{Body, BodySource, FieldName, Fields, Progress, Refusal, Request, Response};
 use crate::sys::socket::Peer;
 
 /// A body up to this size is copied behind its head, so that many replies go out in one call.
@@ -27,9 +26,12 @@ impl Connection {
         facts: Facts,
         request: &Request<'_>,
         head: &Head<'_>,
+        is_last: bool,
         desk: &mut Desk,
     ) -> Flow {
-        self.reply(response, facts, close_politely(facts), Some(log_line(request, head)), desk)
+        // A client that wanted to close, and has sent nothing more, need not be waited for.
+        let unless_kept = if facts.client_closes && is_last { Then::Close } else { Then::Linger };
+        self.reply(response, facts, unless_kept, Some(log_line(request, head)), desk)
     }
 
     /// The same for an answer that comes before content which will not be read.
@@ -45,20 +47,11 @@ impl Connection {
     }
 
     /// Answers a request whose bytes are gone.
-    pub(super) fn answer(&mut self, asked: Asked, answer: Result<Response, Refusal>, desk: &mut Desk) -> Flow {
-        let mut asked = asked;
-        let (response, ends_connection) = respond(answer, asked.error_form);
-        asked.facts.keep_alive &= !ends_connection && !desk.is_draining;
-        self.reply_later(response, &asked, desk)
-    }
-
-    /// The same with a finished response.
-    pub(super) fn reply_later(&mut self, response: Response, asked: &Asked, desk: &mut Desk) -> Flow {
-        if response.status == Status::CREATED || response.status == Status::NO_CONTENT {
-            desk.tally.uploads += u64::from(asked.facts.method == crate::message::Method::Put);
-        }
+    pub(super) fn answer(&mut self, asked: &Asked, answer: Result<Response, Refusal>, desk: &mut Desk) -> Flow {
+        let response = answer.unwrap_or_else(|refusal| content::error(&refusal, asked.error_form));
+        let facts = Facts { keep_alive: asked.facts.keep_alive && !desk.is_draining, ..asked.facts };
         let line = asked.for_log.as_ref().map(|words| words.line(NOTHING_KNOWN));
-        self.reply(response, asked.facts, Then::Linger, line, desk)
+        self.reply(response, facts, Then::Linger, line, desk)
     }
 
     /// Answers bytes that are no request.
@@ -101,20 +94,13 @@ impl Connection {
         let fixed = facts.fields.and_then(|id| desk.config.sites.get(facts.site).fields.get(id));
         let Reply { body, is_chunked, keep_alive } = http::format(response, facts, fixed, &desk.date, &mut desk.out);
         let then = if keep_alive { Then::Next } else { unless_kept };
-        let line = line.filter(|_| desk.access_log.is_on()).map(|line| RequestLine {
-            client: match self.peer {
-                Peer::Tcp(address) => Some(address),
-                Peer::Unix => None,
-            },
-            unix_seconds: desk.now.unix_seconds,
-            status: status.code(),
-            ..line
-        });
+        let line = line.filter(|_| desk.access_log.is_on());
+        let line = line.map(|line| fill_in(line, self.peer, status.code(), desk));
         let copied = match &body {
             Body::Empty => Some(&[][..]),
             Body::Bytes(bytes) => Some(bytes.as_slice()),
             Body::Prepared { prepared, offset, length } => prepared.content.get(*offset..offset + length),
-            Body::File { .. } | Body::Source { .. } => None,
+            Body::File { .. } | Body::Source { .. } | Body::Parts(_) => None,
         };
         if then == Then::Next
             && let Some(content) = copied.filter(|content| content.len() <= COPIED_BODY_BYTES)
@@ -127,7 +113,7 @@ impl Connection {
         }
         let log = line.map(|line| desk.access_log.begin(&line));
         self.set_deadline(desk, desk.config.timeouts.send);
-        self.state = State::SendReply(Box::new(Sending { body, is_chunked, then, log, sent_bytes: 0 }));
+        self.state = State::SendReply(Box::new(Sending::new(body, is_chunked, then, log)));
         Flow::Next
     }
 
@@ -153,7 +139,7 @@ impl Connection {
                     self.unsent.extend_from_slice(rest);
                     desk.out.clear();
                     desk.tally.sent_bytes += sent as u64;
-                    self.set_deadline(desk, desk.config.timeouts.send);
+                    self.renew_deadline(desk);
                     return Flow::Wait;
                 }
                 Transferred::End | Transferred::Broken => {
@@ -190,7 +176,7 @@ impl Connection {
             self.unsent.drain(..sent);
         }
         if sent > 0 {
-            self.set_deadline(desk, desk.config.timeouts.send);
+            self.renew_deadline(desk);
         }
         flow
     }
@@ -199,17 +185,19 @@ impl Connection {
     #[doc(alias = "send_response")]
     pub(super) fn send_reply(&mut self, desk: &mut Desk) -> Flow {
         let State::SendReply(sending) = &mut self.state else { return Flow::Close(CloseReason::Aborted) };
+        while matches!(sending.body, Body::Empty) && sending.next_part(&mut desk.out) {}
         if matches!(sending.body, Body::Bytes(_) | Body::Prepared { .. }) && self.unsent.is_empty() {
             return self.send_memory(desk);
         }
-        let is_file = matches!(sending.body, Body::File { .. });
+        // Without anything behind it, the kernel would hold the head back for 200 ms.
+        let is_file = matches!(sending.body, Body::File { length: 1.., .. });
         match self.flush(desk, is_file) {
             Flow::Next => {}
             flow @ (Flow::Wait | Flow::Yield | Flow::Close(_)) => return flow,
         }
         let State::SendReply(sending) = &mut self.state else { return Flow::Close(CloseReason::Aborted) };
         match std::mem::take(&mut sending.body) {
-            Body::Empty => self.finish_reply(desk),
+            Body::Empty | Body::Parts(_) => self.finish_reply(desk),
             body @ (Body::Bytes(_) | Body::Prepared { .. }) => {
                 sending.body = body;
                 self.send_memory(desk)
@@ -225,19 +213,20 @@ impl Connection {
     /// A body in memory goes out behind its head, both in one call.
     fn send_memory(&mut self, desk: &mut Desk) -> Flow {
         let State::SendReply(sending) = &mut self.state else { return Flow::Close(CloseReason::Aborted) };
-        let sent = usize::try_from(sending.sent_bytes).unwrap_or(usize::MAX);
+        let taken = sending.taken;
         let content = match &sending.body {
-            Body::Bytes(bytes) => bytes.get(sent..),
-            Body::Prepared { prepared, offset, length } => prepared.content.get(offset + sent..offset + length),
-            Body::Empty | Body::File { .. } | Body::Source { .. } => None,
+            Body::Bytes(bytes) => bytes.get(taken..),
+            Body::Prepared { prepared, offset, length } => prepared.content.get(offset + taken..offset + length),
+            Body::Empty | Body::File { .. } | Body::Source { .. } | Body::Parts(_) => None,
         };
         let content = content.unwrap_or_default();
         if content.is_empty() && desk.out.is_empty() {
-            return self.finish_reply(desk);
+            return self.end_body(desk);
         }
         match self.transport.send_both(&desk.out, content) {
             Transferred::Bytes(count) => {
                 let of_head = count.min(desk.out.len());
+                sending.taken += count - of_head;
                 sending.sent_bytes += (count - of_head) as u64;
                 desk.out.drain(..of_head);
                 desk.tally.sent_bytes += count as u64;
@@ -258,7 +247,7 @@ impl Connection {
         let State::SendReply(sending) = &mut self.state else { return Flow::Close(CloseReason::Aborted) };
         let Body::File { file, offset, length } = &mut sending.body else { return Flow::Next };
         if *length == 0 {
-            return self.finish_reply(desk);
+            return self.end_body(desk);
         }
         let share = usize::try_from(*length).unwrap_or(usize::MAX).min(desk.turn_bytes);
         match self.transport.send_file(file, *offset, share) {
@@ -292,7 +281,17 @@ impl Connection {
         if desk.offload.submit(self.token, Task::Piece(source)) {
             return self.await_job(Awaiting::Piece(*sending), desk);
         }
+        self.state = State::SendReply(sending);
         Flow::Close(CloseReason::Overloaded)
+    }
+
+    /// The client sends nothing more: what is owed to it goes out, then the connection is closed.
+    pub(super) fn close_when_sent(&mut self, desk: &Desk) -> Flow {
+        if self.unsent.is_empty() && desk.out.is_empty() {
+            return Flow::Close(CloseReason::ClientDone);
+        }
+        self.state = State::SendReply(Box::new(Sending::new(Body::Empty, false, Then::Close, None)));
+        Flow::Next
     }
 
     /// A piece has come: format it, and send it on.
@@ -328,6 +327,19 @@ impl Connection {
         Flow::Next
     }
 
+    /// A body is with the kernel: the reply is over, unless it has another part.
+    fn end_body(&mut self, desk: &mut Desk) -> Flow {
+        match &mut self.state {
+            State::SendReply(sending) if !sending.rest.is_empty() => {
+                sending.body = Body::Empty;
+                Flow::Next
+            }
+            State::SendReply(_) | State::RecvHead | State::RecvBody(_) | State::AwaitJob(_) | State::Linger => {
+                self.finish_reply(desk)
+            }
+        }
+    }
+
     /// The last byte of a reply is with the kernel.
     fn finish_reply(&mut self, desk: &mut Desk) -> Flow {
         self.log_reply(desk);
@@ -341,20 +353,49 @@ impl Connection {
         }
     }
 
-    /// Writes the log line of a reply that is over, finished or not.
-    pub(super) fn log_reply(&mut self, desk: &mut Desk) {
-        let sending = match &mut self.state {
-            State::SendReply(sending) => sending,
-            State::AwaitJob(awaiting) => match &mut **awaiting {
-                Awaiting::Piece(sending) => sending,
-                Awaiting::Answer(_) => return,
-            },
-            State::RecvHead | State::RecvBody(_) | State::Linger => return,
-        };
-        if let Some(line) = sending.log.take() {
+    /// Writes the log line of a reply that is over.
+    fn log_reply(&mut self, desk: &mut Desk) {
+        if let State::SendReply(sending) = &mut self.state
+            && let Some(line) = sending.log.take()
+        {
             desk.access_log.finish(&line, sending.sent_bytes);
         }
     }
+
+    /// Writes the log line of whatever was under way when the connection ended.
+    pub(super) fn log_end(&mut self, desk: &mut Desk) {
+        match &mut self.state {
+            State::SendReply(_) => self.log_reply(desk),
+            State::AwaitJob(awaiting) => match &mut **awaiting {
+                Awaiting::Piece(sending) => {
+                    if let Some(line) = sending.log.take() {
+                        desk.access_log.finish(&line, sending.sent_bytes);
+                    }
+                }
+                Awaiting::Answer(asked) => log_unanswered(asked, self.peer, desk),
+            },
+            State::RecvBody(receiving) => log_unanswered(&receiving.asked, self.peer, desk),
+            State::RecvHead | State::Linger => {}
+        }
+    }
+}
+
+/// A request whose client was gone before its answer: 499, as nginx's users know it.
+fn log_unanswered(asked: &Asked, peer: Peer, desk: &mut Desk) {
+    const CLIENT_CLOSED_REQUEST: u16 = 499;
+    if let Some(words) = &asked.for_log {
+        let line = fill_in(words.line(NOTHING_KNOWN), peer, CLIENT_CLOSED_REQUEST, desk);
+        desk.access_log.write(&line, 0);
+    }
+}
+
+/// Adds to a line what the worker knows.
+fn fill_in<'r>(line: RequestLine<'r>, peer: Peer, status: u16, desk: &Desk) -> RequestLine<'r> {
+    let client = match peer {
+        Peer::Tcp(address) => Some(address),
+        Peer::Unix => None,
+    };
+    RequestLine { client, unix_seconds: desk.now.unix_seconds, status, ..line }
 }
 
 /// Stands for a source that is with a helper thread.
@@ -364,11 +405,6 @@ impl BodySource for Away {
     fn fill(&mut self, _out: &mut Vec<u8>) -> std::io::Result<Progress> {
         Err(std::io::ErrorKind::Unsupported.into())
     }
-}
-
-/// A client that wanted to close sends nothing more; one that did not must be waited for.
-fn close_politely(facts: Facts) -> Then {
-    if facts.client_closes { Then::Close } else { Then::Linger }
 }
 
 /// What the access log says of bytes that are no request; the rest is filled in when the answer is known.

@@ -27,6 +27,7 @@ mod quick;
 mod range;
 mod regressions;
 mod reload;
+mod representations;
 mod respawn;
 mod sites;
 mod smuggling;
