@@ -1,0 +1,42 @@
+//! The test house: a real server, a strict client, and the kernel's own word about processes.
+
+pub(crate) mod client;
+pub(crate) mod processes;
+pub(crate) mod server;
+pub(crate) mod site;
+pub(crate) mod tools;
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+pub(crate) use client::Client;
+pub(crate) use server::Server;
+pub(crate) use site::Site;
+
+/// After so long a test gives up on something that should have happened. It is no measure of speed, only of hanging.
+pub(crate) const HANG: Duration = Duration::from_secs(60);
+
+/// Waits for a condition that the kernel offers no event for.
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !is_so() {
+        assert!(begin.elapsed() < HANG, "gave up waiting until {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Says plainly, past the capture of the test runner, that a test could not run, and lets `tests/run` count it.
+pub(crate) fn cannot_run(test: &str, why: &str) {
+    let line = format!("COULD NOT RUN {test}: {why}\n");
+    let _ = std::io::stderr().write_all(line.as_bytes());
+    if let Some(path) = std::env::var_os("FILESERV_TESTS_NOT_RUN") {
+        let mut list =
+            std::fs::OpenOptions::new().append(true).create(true).open(path).expect("the list can be written");
+        list.write_all(line.as_bytes()).expect("the list can be written");
+    }
+}
+
+/// Is this the superuser, with the rights of one?
+pub(crate) fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}

@@ -1,0 +1,60 @@
+//! curl, as people use it.
+
+use crate::common::{Server, site, tools};
+
+#[test]
+fn download_is_resumed() {
+    let server = Server::start();
+    let part = server.site.beside("part");
+    let all = site::large();
+    std::fs::write(&part, &all[..400_000]).unwrap();
+    tools::curl(&["-C", "-", "-o", part.to_str().unwrap(), &server.url("/large.bin")]);
+    assert!(std::fs::read(&part).unwrap() == all);
+    assert_eq!(tools::sha256sum(&part), tools::sha256sum(&server.site.path("large.bin")));
+}
+
+#[test]
+fn upload_and_download_again() {
+    let server = Server::start();
+    let file = server.site.beside("file");
+    std::fs::write(&file, site::large()).unwrap();
+    let path = file.to_str().unwrap();
+    let status = |arguments: &[&str]| tools::curl(&[&["-o", "/dev/null", "-w", "%{http_code}"], arguments].concat());
+    assert_eq!(status(&["-T", path, &server.url("/uploaded")]), "201");
+    assert_eq!(status(&["-T", path, &server.url("/uploaded")]), "204");
+    // Without a length, chunked; and with the expectation that curl sends for long bodies.
+    assert_eq!(status(&["-T", path, "-H", "Transfer-Encoding: chunked", &server.url("/folder/")]), "201");
+    assert_eq!(status(&["-T", path, "-H", "Expect: 100-continue", &server.url("/expected")]), "201");
+    for name in ["uploaded", "folder/file", "expected"] {
+        assert!(server.site.read(name) == site::large(), "{name}");
+    }
+}
+
+#[test]
+fn conditional_download() {
+    let server = Server::start();
+    let tags = server.site.beside("etag");
+    let tags = tags.to_str().unwrap();
+    let out = server.site.beside("out");
+    let out = out.to_str().unwrap();
+    let url = server.url("/hello.txt");
+    let get = |how: &[&str]| tools::curl(&[&["-o", out, "-w", "%{http_code}"], how, &[&url]].concat());
+    assert_eq!(get(&["--etag-save", tags]), "200");
+    assert_eq!(get(&["--etag-compare", tags]), "304");
+    assert_eq!(get(&["-z", server.site.path("hello.txt").to_str().unwrap()]), "304");
+    server.site.write("hello.txt", "changed\n");
+    assert_eq!(get(&["--etag-compare", tags]), "200");
+    assert_eq!(std::fs::read_to_string(out).unwrap(), "changed\n");
+}
+
+#[test]
+fn many_at_once() {
+    let server = Server::start();
+    let url = server.url("/large.bin?[1-50]");
+    let out = server.site.beside("many-#1");
+    tools::curl(&["-Z", "--parallel-max", "20", "-o", out.to_str().unwrap(), &url]);
+    let expected = site::large();
+    for number in 1..=50 {
+        assert!(std::fs::read(server.site.beside(&format!("many-{number}"))).unwrap() == expected, "{number}");
+    }
+}

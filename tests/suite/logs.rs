@@ -1,0 +1,117 @@
+//! Logs as an operator reads them, and their rotation.
+
+use nix::sys::signal::Signal;
+
+use crate::common::server::EVERYTHING;
+use crate::common::{Server, Site, until};
+
+fn logged() -> Server {
+    let site = Site::sample();
+    let log =
+        format!("[log]\naccess = {:?}\nerror = {:?}\n", site.beside("log/access.log"), site.beside("log/error.log"));
+    let config = format!("workers = 2\n{log}{EVERYTHING}");
+    Server::with(site, &config)
+}
+
+fn lines(server: &Server, name: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(server.site.beside("log").join(name)).unwrap_or_default();
+    assert!(text.is_empty() || text.ends_with('\n'), "whole lines only");
+    text.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn request_is_a_line_in_the_combined_format() {
+    let server = logged();
+    let mut client = server.connect();
+    client.get_with("/hello.txt?q=1", &["Referer: http://example.org/", "User-Agent: test/1"]);
+    client.get("/nothing");
+    client.get("/large.bin");
+    until("three lines are written", || lines(&server, "access.log").len() == 3);
+    let lines = lines(&server, "access.log");
+    let (head, rest) = lines[0].split_once(" [").unwrap();
+    assert_eq!(head, "127.0.0.1 - -");
+    let (time, rest) = rest.split_once("] ").unwrap();
+    assert!(time.len() == 26 && time.ends_with(" +0000"), "{time}");
+    assert_eq!(rest, "\"GET /hello.txt?q=1 HTTP/1.1\" 200 13 \"http://example.org/\" \"test/1\"");
+    assert!(lines[1].contains("\"GET /nothing HTTP/1.1\" 404 "), "{}", lines[1]);
+    assert!(lines[2].ends_with("\"GET /large.bin HTTP/1.1\" 200 1100003 \"-\" \"-\""), "{}", lines[2]);
+}
+
+#[test]
+fn no_request_forges_a_line() {
+    let server = logged();
+    let mut client = server.connect();
+    client.get_with("/hello.txt", &["User-Agent: a\" 200 1 \"b\\ \u{e4}", "Referer: \"\""]);
+    server.connect().get("/a%0d%0ab\"c");
+    let mut broken = server.connect();
+    broken.send("GET /\u{1b}[31m\x07 HTTP/1.1\r\nHost: a\r\n\r\n");
+    broken.reply("GET");
+    until("three lines are written", || lines(&server, "access.log").len() == 3);
+    for line in lines(&server, "access.log") {
+        assert!(line.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{line:?}");
+        assert_eq!(line.matches('"').count(), 6, "{line}");
+    }
+}
+
+#[test]
+fn rotation_loses_no_line() {
+    let server = logged();
+    let mut client = server.connect();
+    let mut sent = 0;
+    for round in 0..5 {
+        for _ in 0..100 {
+            client.get("/hello.txt");
+            sent += 1;
+        }
+        std::fs::rename(server.site.beside("log/access.log"), server.site.beside(&format!("log/access.log.{round}")))
+            .unwrap();
+        server.signal(Signal::SIGUSR1);
+        // Requests go on while the workers are told.
+        until("the log is there again", || {
+            client.get("/hello.txt");
+            sent += 1;
+            server.site.beside("log/access.log").exists()
+        });
+        until("the new log is used", || {
+            client.get("/hello.txt");
+            sent += 1;
+            !lines(&server, "access.log").is_empty()
+        });
+    }
+    let count = || {
+        let old: usize = (0..5).map(|round| lines(&server, &format!("access.log.{round}")).len()).sum();
+        old + lines(&server, "access.log").len()
+    };
+    until("every request has its line", || count() == sent);
+}
+
+#[test]
+fn log_is_closed_to_strangers() {
+    use std::os::unix::fs::PermissionsExt;
+    let server = logged();
+    for name in ["access.log", "error.log"] {
+        let mode = std::fs::metadata(server.site.beside("log").join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o137, 0, "{name}: {mode:o}");
+    }
+}
+
+#[test]
+fn life_of_the_server_is_in_the_error_log() {
+    let server = logged();
+    server.signal(Signal::SIGHUP);
+    let pid = format!("fileserv[{}]: ", server.supervisor());
+    until("the error log tells of the reload", || {
+        lines(&server, "error.log").iter().any(|line| line.contains(&pid) && line.to_lowercase().contains("reload"))
+    });
+    let first = &lines(&server, "error.log")[0];
+    assert!(first.as_bytes()[4] == b'-' && first.as_bytes()[19] == b'Z', "a time before each line: {first}");
+}
+
+#[test]
+fn access_log_on_standard_output() {
+    let server = Server::with(Site::sample(), &format!("[log]\naccess = \"stdout\"\n{EVERYTHING}"));
+    server.connect().get("/hello.txt?here");
+    server.await_line("the request is on standard output", |line| {
+        line.contains("\"GET /hello.txt?here HTTP/1.1\" 200 13")
+    });
+}

@@ -1,0 +1,33 @@
+//! The real binary over real sockets, as a client, an operator and the kernel see it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test ends so")]
+#![allow(clippy::print_stderr, reason = "the runner shows it with a failed test")]
+#![allow(clippy::disallowed_methods, reason = "these forbid the server what would be a hole in it; tests are clients")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod big;
+mod browser;
+mod clients;
+mod conditional;
+mod errors;
+mod generated;
+mod get;
+mod head;
+mod hot_path;
+mod idle;
+mod keepalive;
+mod limits;
+mod listing;
+mod logs;
+mod paths;
+mod pipelining;
+mod privileges;
+mod quick;
+mod range;
+mod reload;
+mod respawn;
+mod smuggling;
+mod stats;
+mod stop;
+mod upload;

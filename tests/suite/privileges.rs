@@ -1,0 +1,127 @@
+//! Who the processes are, as the kernel says it: ids, groups, capability sets, seals.
+
+use std::collections::HashMap;
+
+use crate::common::server::EVERYTHING;
+use crate::common::site::SERVICE_USER;
+use crate::common::{Server, Site, cannot_run, is_root, processes, tools};
+
+const NONE: &str = "0000000000000000";
+/// CAP_NET_BIND_SERVICE is the tenth.
+const NET_BIND_SERVICE: &str = "0000000000000400";
+
+fn free_low_port() -> u16 {
+    let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    std::iter::once(80).chain((512..1024).rev()).find(is_free).expect("a free port below 1024")
+}
+
+fn assert_capabilities(status: &HashMap<String, String>, expected: [(&str, &str); 5]) {
+    for (set, value) in expected {
+        assert_eq!(status[set], value, "{set} of {}", status["Pid"]);
+    }
+}
+
+#[test]
+fn processes_of_a_server_started_as_root() {
+    if !is_root() {
+        return cannot_run("processes_of_a_server_started_as_root", "only root can give up being root");
+    }
+    let user = nix::unistd::User::from_name(SERVICE_USER).unwrap().unwrap();
+    let group = nix::unistd::Group::from_gid(user.gid).unwrap().unwrap();
+    let port = free_low_port();
+    let server = Server::listening(Site::sample(), &format!("127.0.0.1:{port}"), &format!("workers = 2\n{EVERYTHING}"));
+    assert_eq!(server.port, port);
+    assert_eq!(server.connect().get("/hello.txt").status, 200);
+
+    let workers = server.workers();
+    assert_eq!(workers.len(), 2, "the workers are the supervisor's only children");
+    let four = |id: u32| format!("{id} {id} {id} {id}");
+    for pid in std::iter::once(server.supervisor()).chain(workers.iter().copied()) {
+        let status = processes::status(pid);
+        assert_eq!(status["Uid"], four(user.uid.as_raw()));
+        assert_eq!(status["Gid"], four(user.gid.as_raw()));
+        let groups: Vec<u32> = status["Groups"].split_whitespace().map(|gid| gid.parse().unwrap()).collect();
+        assert!(groups.iter().all(|gid| *gid == group.gid.as_raw()), "no group of root's is left: {groups:?}");
+        assert_eq!(status["NoNewPrivs"], "1");
+        let shown = tools::run("ps", &["-o", "user=", "-p", &pid.to_string()]);
+        assert_eq!(shown.trim(), SERVICE_USER);
+    }
+    let bind = NET_BIND_SERVICE;
+    let supervisor = [("CapInh", bind), ("CapPrm", bind), ("CapEff", bind), ("CapBnd", NONE), ("CapAmb", bind)];
+    assert_capabilities(&processes::status(server.supervisor()), supervisor);
+    for worker in workers {
+        let status = processes::status(worker);
+        let none = [("CapInh", NONE), ("CapPrm", NONE), ("CapEff", NONE), ("CapBnd", NONE), ("CapAmb", NONE)];
+        assert_capabilities(&status, none);
+    }
+}
+
+#[test]
+fn every_thread_of_a_worker_is_sealed() {
+    let server = Server::start();
+    for worker in server.workers() {
+        let mut threads = 0;
+        for task in std::fs::read_dir(format!("/proc/{worker}/task")).unwrap() {
+            let status = std::fs::read_to_string(task.unwrap().path().join("status")).unwrap();
+            let line = |name: &str| status.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
+            assert_eq!(line("Seccomp:"), "Seccomp:\t2", "a filter on every thread");
+            assert_eq!(line("NoNewPrivs:"), "NoNewPrivs:\t1");
+            threads += 1;
+        }
+        assert!(threads > 1, "helper threads exist before the first request");
+    }
+    assert_eq!(std::fs::read_dir(format!("/proc/{}/task", server.supervisor())).unwrap().count(), 1, "one thread");
+}
+
+#[test]
+fn supervisor_without_root_keeps_its_user_and_serves() {
+    if is_root() {
+        // As an ordinary user all other tests show it; root can become one.
+        let site = Site::sample();
+        let user = nix::unistd::User::from_name(SERVICE_USER).unwrap().unwrap();
+        let ids = [format!("--reuid={}", user.uid), format!("--regid={}", user.gid)];
+        // The binary may lie below a folder that this user can't enter.
+        let copy = site.beside("fileserv");
+        std::fs::copy(crate::common::server::binary(), &copy).unwrap();
+        let root = site.root();
+        let arguments = [
+            &ids[0],
+            &ids[1],
+            "--clear-groups",
+            copy.to_str().unwrap(),
+            "--listen",
+            "127.0.0.1:0",
+            root.to_str().unwrap(),
+        ];
+        let server = Server::run(site, "setpriv", &arguments);
+        assert_eq!(server.connect().get("/hello.txt").status, 200);
+        let status = processes::status(server.supervisor());
+        assert_eq!(status["Uid"], format!("{0} {0} {0} {0}", user.uid));
+        assert_eq!(status["CapEff"], NONE);
+    } else {
+        let server = Server::start();
+        let uid = nix::unistd::getuid();
+        assert_eq!(processes::status(server.supervisor())["Uid"], format!("{uid} {uid} {uid} {uid}"));
+    }
+}
+
+#[test]
+fn descriptors_of_the_supervisor_do_not_leak_into_workers() {
+    if !is_root() {
+        return cannot_run(
+            "descriptors_of_the_supervisor_do_not_leak_into_workers",
+            "only root sees a worker's descriptors",
+        );
+    }
+    let server = Server::start();
+    for worker in server.workers() {
+        for entry in std::fs::read_dir(format!("/proc/{worker}/fd")).unwrap() {
+            let path = entry.unwrap().path();
+            let Ok(to) = std::fs::read_link(&path) else { continue };
+            let name = to.to_string_lossy().into_owned();
+            assert!(!name.ends_with("fileserv.toml"), "{name}");
+            let is_folder = name.starts_with('/') && std::fs::metadata(&path).unwrap().is_dir();
+            assert!(!is_folder || to == server.site.root(), "no folder but the root: {name}");
+        }
+    }
+}
