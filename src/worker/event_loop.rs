@@ -7,9 +7,9 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use slab::Slab;
 
-use super::acceptor::Acceptor;
+use super::acceptor::{Accepted, Acceptor};
 use super::close_reason::CloseReason;
-use super::connection::{Connection, Flow, Step, Token};
+use super::connection::{Connection, Flow, State, Step, Token};
 use super::desk::Desk;
 use super::transport::Transport;
 use super::vitals::Vitals;
@@ -17,6 +17,7 @@ use crate::log::Logs;
 use crate::stats::{Board, WorkerState};
 use crate::sys::control::{Order, Received, WorkerEnd};
 use crate::sys::epoll::{Epoll, Event};
+use crate::sys::socket::Peer;
 
 /// Tokens above every connection's: the high half of a connection's token is an index, never this large.
 const CONTROL: u64 = u64::MAX;
@@ -193,11 +194,17 @@ impl EventLoop {
         }
         let mut connection = self.connections.remove(token.key as usize);
         connection.log_reply(&mut self.desk);
+        connection.dismiss(&mut self.desk.clients);
         reason.count(&mut self.desk.tally);
-        self.board.connections.store(self.connections.len() as u64, Relaxed);
+        self.show_connections();
         // Dropping it closes the socket, which also takes it out of epoll. Sinks remove their temporaries.
         drop(connection);
         self.acceptor.has_room(&self.epoll, self.connections.len());
+    }
+
+    fn show_connections(&self) {
+        self.board.connections.store(self.connections.len() as u64, Relaxed);
+        self.board.clients.store(self.desk.clients.len() as u64, Relaxed);
     }
 
     /// Takes one connection a wake, so that the other workers get their share.
@@ -211,14 +218,24 @@ impl EventLoop {
         }
     }
 
-    fn admit(&mut self, (socket, peer): super::acceptor::Accepted) {
+    fn admit(&mut self, accepted: Accepted) {
+        let Accepted { socket, peer, proxy_protocol } = accepted;
         let entry = self.connections.vacant_entry();
         let Ok(key) = u32::try_from(entry.key()) else { return };
         self.next_serial = self.next_serial.wrapping_add(1);
         let token = Token { key, serial: self.next_serial };
-        entry.insert(Connection::new(Transport::Plain(socket), peer, token, &self.desk));
+        let state = if proxy_protocol { State::RecvProxy } else { State::RecvHead };
+        let connection = entry.insert(Connection::new(Transport::Plain(socket), state, token, &self.desk));
+        connection.peer = match peer {
+            Peer::Tcp(address) => Some(address),
+            Peer::Unix => None,
+        };
+        let flow = if proxy_protocol { Flow::Next } else { connection.introduce(connection.peer, &mut self.desk) };
         self.desk.tally.accepted += 1;
-        self.board.connections.store(self.connections.len() as u64, Relaxed);
+        self.show_connections();
+        if let Flow::Close(reason) = flow {
+            return self.close(token, reason);
+        }
         // The request is often there already: then a short connection never costs an epoll_ctl.
         self.turn(token);
     }

@@ -14,7 +14,6 @@ use crate::content::{self, ErrorForm};
 use crate::http::{self, Facts, Head, Reply};
 use crate::log::RequestLine;
 use crate::message::{Body, BodySource, FieldName, Fields, Progress, Refusal, Request, Response, Status};
-use crate::sys::socket::Peer;
 
 /// A body up to this size is copied behind its head, so that many replies go out in one call.
 const COPIED_BODY_BYTES: usize = 16 * 1024;
@@ -101,10 +100,7 @@ impl Connection {
         let Reply { body, is_chunked, keep_alive } = http::format(response, facts, &desk.date, &mut desk.out);
         let then = if keep_alive { Then::Next } else { unless_kept };
         let line = line.filter(|_| desk.access_log.is_on()).map(|line| RequestLine {
-            client: match self.peer {
-                Peer::Tcp(address) => Some(address),
-                Peer::Unix => None,
-            },
+            client: self.client,
             unix_seconds: desk.now.unix_seconds,
             status: status.code(),
             ..line
@@ -125,14 +121,18 @@ impl Connection {
             return self.next_request(desk);
         }
         let log = line.map(|line| desk.access_log.begin(&line));
-        self.set_deadline(desk, desk.config.timeouts.send);
+        self.begin_sending(desk);
         self.state = State::SendReply(Box::new(Sending { body, is_chunked, then, log, sent_bytes: 0 }));
         Flow::Next
     }
 
     /// The reply is out: the client may think about the next request.
-    fn next_request(&mut self, desk: &Desk) -> Flow {
+    fn next_request(&mut self, desk: &mut Desk) -> Flow {
         self.state = State::RecvHead;
+        // The next request of a proxy may be another client's.
+        if self.is_trusted {
+            self.dismiss(&mut desk.clients);
+        }
         self.set_deadline(desk, desk.config.timeouts.idle);
         Flow::Next
     }
@@ -151,8 +151,8 @@ impl Connection {
                     self.can_send = false;
                     self.unsent.extend_from_slice(rest);
                     desk.out.clear();
-                    desk.tally.sent_bytes += sent as u64;
-                    self.set_deadline(desk, desk.config.timeouts.send);
+                    self.note_sent(sent, desk);
+                    self.begin_sending(desk);
                     return Flow::Wait;
                 }
                 Transferred::End | Transferred::Broken => {
@@ -161,7 +161,7 @@ impl Connection {
                 }
             }
         }
-        desk.tally.sent_bytes += sent as u64;
+        self.note_sent(sent, desk);
         desk.out.clear();
         Flow::Next
     }
@@ -182,14 +182,14 @@ impl Connection {
                 Transferred::End | Transferred::Broken => break Flow::Close(CloseReason::Aborted),
             }
         };
-        desk.tally.sent_bytes += sent as u64;
+        self.note_sent(sent, desk);
         if matches!(flow, Flow::Next) {
             self.unsent = Vec::new();
         } else {
             self.unsent.drain(..sent);
         }
         if sent > 0 {
-            self.set_deadline(desk, desk.config.timeouts.send);
+            self.set_paced_deadline(desk, desk.config.timeouts.send);
         }
         flow
     }
@@ -239,8 +239,8 @@ impl Connection {
                 let of_head = count.min(desk.out.len());
                 sending.sent_bytes += (count - of_head) as u64;
                 desk.out.drain(..of_head);
-                desk.tally.sent_bytes += count as u64;
-                self.set_deadline(desk, desk.config.timeouts.send);
+                self.note_sent(count, desk);
+                self.set_paced_deadline(desk, desk.config.timeouts.send);
                 Flow::Next
             }
             Transferred::Later => {
@@ -265,9 +265,9 @@ impl Connection {
                 *offset += count as u64;
                 *length = length.saturating_sub(count as u64);
                 sending.sent_bytes += count as u64;
-                desk.tally.sent_bytes += count as u64;
                 let is_done = *length == 0;
-                self.set_deadline(desk, desk.config.timeouts.send);
+                self.note_sent(count, desk);
+                self.set_paced_deadline(desk, desk.config.timeouts.send);
                 // A full share means that the socket would take more: others first.
                 if count == share && !is_done { Flow::Yield } else { Flow::Next }
             }
@@ -322,7 +322,8 @@ impl Connection {
             self.unsent.extend_from_slice(b"0\r\n\r\n");
         }
         sending.body = if is_end { Body::Empty } else { Body::Source { source, length } };
-        self.set_deadline(desk, desk.config.timeouts.send);
+        // What the helper thread took is not for the client to make good.
+        self.begin_sending(desk);
         self.state = State::SendReply(Box::new(sending));
         Flow::Next
     }
@@ -348,7 +349,7 @@ impl Connection {
                 Awaiting::Piece(sending) => sending,
                 Awaiting::Answer(_) => return,
             },
-            State::RecvHead | State::RecvBody(_) | State::Linger => return,
+            State::RecvProxy | State::RecvHead | State::RecvBody(_) | State::Linger => return,
         };
         if let Some(line) = sending.log.take() {
             desk.access_log.finish(&line, sending.sent_bytes);
