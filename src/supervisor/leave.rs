@@ -17,10 +17,16 @@ pub(super) struct Leaving {
 /// A killed process is gone at once, unless the kernel waits for a disk; then it is killed again, for what it is worth.
 const KILL_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Two signals so close together are one wish: timeout(1) and terminals signal a process and its group.
+const ONE_WISH: Duration = Duration::from_secs(1);
+
 impl Supervisor {
-    /// SIGTERM, SIGINT: idle connections end now, requests within `timeouts.drain`. Asked twice, nobody is waited for.
+    /// SIGTERM, SIGINT: idle connections end now, requests within `timeouts.drain`. Asked again, nobody is waited for.
     pub(super) fn stop(&mut self, now: Instant) {
-        if self.phase == Phase::Stopping {
+        if let Phase::Stopping { since } = self.phase {
+            if now < since + ONE_WISH {
+                return;
+            }
             self.logs.error(Level::Notice, format_args!("asked to stop again: all workers are killed"));
             for leaving in &mut self.leaving {
                 leaving.until = now;
@@ -28,7 +34,7 @@ impl Supervisor {
             return;
         }
         self.logs.error(Level::Notice, format_args!("stopping"));
-        self.end(Farewell::Stop, Phase::Stopping, now);
+        self.end(Farewell::Stop, Phase::Stopping { since: now }, now);
     }
 
     /// SIGQUIT: every request and idle connection gets its time, within `timeouts.quit`.

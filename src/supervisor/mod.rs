@@ -60,7 +60,10 @@ enum Phase {
     /// Ending, with all the time that requests need.
     Quitting,
     /// Ending soon.
-    Stopping,
+    Stopping {
+        /// When that was asked for.
+        since: Instant,
+    },
     /// Service could not begin; its workers are ending.
     Failed,
 }
@@ -162,7 +165,7 @@ impl Supervisor {
         let alone = self.current.is_none() && self.next.is_none() && self.leaving.is_empty();
         match self.phase {
             Phase::Starting | Phase::Serving => None,
-            Phase::Quitting | Phase::Stopping => alone.then_some(ExitCode::SUCCESS),
+            Phase::Quitting | Phase::Stopping { .. } => alone.then_some(ExitCode::SUCCESS),
             Phase::Failed => alone.then_some(ExitCode::FAILURE),
         }
     }

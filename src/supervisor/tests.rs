@@ -277,7 +277,12 @@ fn second_stop_waits_for_nobody() {
     kill(pid_of(running.workers()[0]), Signal::SIGSTOP).unwrap();
     running.send(Signal::SIGTERM);
     running.says("stopping");
+    // At once, it is the same wish; a moment later it is another one.
     running.send(Signal::SIGINT);
+    until("the second wish", || {
+        running.send(Signal::SIGINT);
+        running.log().contains("asked to stop again").then_some(())
+    });
     assert_eq!(running.ends(), Ended::Exited(0));
 }
 

@@ -119,6 +119,15 @@ pub fn open_beneath(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<File> {
     }
 }
 
+/// Can anything be opened beneath this root at all? A kernel before 5.6, or a filter that somebody else has put on this
+/// process, has no openat2(2).
+///
+/// # Errors
+/// As openat2(2): ENOSYS, EPERM.
+pub fn probe_beneath(root: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(openat2(root, ".", beneath(OFlag::O_PATH)).map(drop)?)
+}
+
 /// Asks a descriptor what it is.
 ///
 /// # Errors

@@ -48,12 +48,16 @@ pub(super) enum State {
     /// Waits for the header of the PROXY protocol.
     RecvProxy,
     /// Waits for a request head, or has a part of one.
+    #[doc(alias = "IS_NEW")]
     RecvHead,
     /// Takes the content of a request.
+    #[doc(alias = "RECV_NEW_FILE_CONTENT")]
     RecvBody(Box<Receiving>),
     /// A helper thread works.
     AwaitJob(Box<Awaiting>),
     /// Sends a reply.
+    #[doc(alias = "SEND_HTTP_HEAD")]
+    #[doc(alias = "SEND_HTTP_BODY")]
     SendReply(Box<Sending>),
     /// Has sent its last reply and waits for the client to close.
     Linger,

@@ -51,6 +51,7 @@ pub(super) struct EventLoop {
     /// Who wants another turn without waiting for an event.
     queue: VecDeque<Token>,
     pub(super) desk: Desk,
+    #[doc(alias = "TMP_BUF")]
     buffer: Box<[u8]>,
     logs: Logs,
     board: &'static Board,

@@ -54,6 +54,8 @@ fn serve(mut heritage: Heritage) -> Result<(), Box<dyn std::error::Error>> {
     // 6. The system call filter, on every thread.
     seal.add_filter(seccomp::allow_only_needed_calls(), config.sandbox)?;
 
+    file::probe_beneath(heritage.root.as_fd()).map_err(|error| format!("openat2(2) is refused here: {error}"))?;
+
     // 7. Sealed: now, and only now, bytes of clients may come.
     heritage.boards.seal = seal.to_string();
     let now = Vitals::now();

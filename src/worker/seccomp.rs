@@ -77,9 +77,8 @@ const PLAIN: &[c_long] = &[
     libc::SYS_getdents64,
     libc::SYS_readlinkat,
     // Uploads: room, stable storage, the commit lock, and into place. Landlock refuses them to a worker that may not
-    // write. Permissions by descriptor only: by path they would reach files of this user outside the root.
-    libc::SYS_fallocate,
-    libc::SYS_ftruncate,
+    // write. Not `ftruncate`: a log that was opened before the seal could be emptied with it. Permissions by descriptor
+    // only: by path they would reach files of this user outside the root.
     libc::SYS_fsync,
     libc::SYS_fdatasync,
     libc::SYS_flock,
@@ -172,6 +171,8 @@ fn looked_at() -> Vec<(c_long, Vec<Argument>)> {
         // MSG_FASTOPEN would connect a socket without connect(2), past Landlock's rule for it.
         (libc::SYS_sendto, vec![Lacks(3, bits(libc::MSG_FASTOPEN))]),
         (libc::SYS_sendmsg, vec![Lacks(2, bits(libc::MSG_FASTOPEN))]),
+        // Room for an upload; not the modes that cut holes into a log.
+        (libc::SYS_fallocate, vec![Is(1, bits(libc::FALLOC_FL_KEEP_SIZE))]),
         // No memory that holds code.
         (libc::SYS_mmap, vec![Lacks(2, bits(libc::PROT_EXEC))]),
         (libc::SYS_mprotect, vec![Lacks(2, bits(libc::PROT_EXEC))]),

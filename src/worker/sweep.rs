@@ -4,6 +4,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 
 use crate::content;
 use crate::log::{Level, Logs};
@@ -18,13 +19,17 @@ const NICE: i32 = 10;
 /// When the system has no more threads.
 pub(super) fn start(root: Arc<OwnedFd>, logs: Logs) -> io::Result<()> {
     let our_uid = credentials::user_id();
+    // The seal forbids to change priorities, so the thread has done it before this returns.
+    let (is_set, set) = sync_channel(0);
     std::thread::Builder::new().name("sweep".to_owned()).stack_size(256 * 1024).spawn(move || {
         process::be_nice(NICE);
+        let _ = is_set.send(());
         match content::sweep(&root, our_uid) {
             Ok(0) => {}
             Ok(count) => logs.error(Level::Notice, format_args!("removed {count} unfinished uploads of dead workers")),
             Err(error) => logs.error(Level::Warning, format_args!("can't look for unfinished uploads: {error}")),
         }
     })?;
+    let _ = set.recv();
     Ok(())
 }

@@ -96,7 +96,7 @@ impl Server {
             ready.is_some()
         });
         let ready = ready.unwrap();
-        let (_, address) = ready.rsplit_once("http://").unwrap();
+        let (_, address) = ready.split_once("http://").unwrap();
         let end = address.find('/').unwrap_or(address.len());
         address[..end].rsplit_once(':').unwrap().1.parse().unwrap()
     }

@@ -101,7 +101,7 @@ fn life_of_the_server_is_in_the_error_log() {
     server.signal(Signal::SIGHUP);
     let pid = format!("fileserv[{}]: ", server.supervisor());
     until("the error log tells of the reload", || {
-        lines(&server, "error.log").iter().any(|line| line.contains(&pid) && line.to_lowercase().contains("reload"))
+        lines(&server, "error.log").iter().filter(|line| line.contains(&pid) && line.contains(" serves ")).count() == 2
     });
     let first = &lines(&server, "error.log")[0];
     assert!(first.as_bytes()[4] == b'-' && first.as_bytes()[19] == b'Z', "a time before each line: {first}");

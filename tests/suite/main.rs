@@ -25,6 +25,7 @@ mod pipelining;
 mod privileges;
 mod quick;
 mod range;
+mod regressions;
 mod reload;
 mod respawn;
 mod smuggling;

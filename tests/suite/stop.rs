@@ -6,14 +6,28 @@ use crate::common::server::EVERYTHING;
 use crate::common::{Server, Site, processes, until};
 
 #[test]
-fn term_int_and_quit_end_with_success() {
-    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT] {
+fn term_and_int_end_idle_connections_and_the_server() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
         let mut server = Server::start();
         let mut idle = server.connect();
         idle.get("/hello.txt");
         server.stop_by(signal);
         idle.expect_end();
     }
+}
+
+#[test]
+fn quit_gives_an_idle_connection_its_time_and_then_ends() {
+    let mut server = Server::start();
+    let mut idle = server.connect();
+    idle.get("/hello.txt");
+    server.signal(Signal::SIGQUIT);
+    until("nobody is let in any more", || std::net::TcpStream::connect(server.address()).is_err());
+    let reply = idle.get("/hello.txt");
+    assert_eq!(reply.status, 200);
+    assert!(reply.closes(), "it is answered once more, with a goodbye");
+    idle.expect_end();
+    assert_eq!(server.await_exit().code(), Some(0));
 }
 
 #[test]

@@ -206,7 +206,6 @@ fn broken_chunk_leaves_the_old_file() {
         "5\r\nabcdeX\r\n0\r\n\r\n",
         "zz\r\n",
         "-1\r\n",
-        "5 \r\nabcde\r\n0\r\n\r\n",
         "0x5\r\nabcde\r\n",
         "\r\n",
         "5\nabcde\n0\n\n",
