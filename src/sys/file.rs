@@ -187,6 +187,10 @@ pub fn open_entry(folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<File> {
 pub fn reserve(file: &File, length: u64) -> io::Result<()> {
     use nix::errno::Errno;
     use nix::fcntl::{FallocateFlags, fallocate};
+    // An empty file wants no room, and fallocate(2) takes no length of 0.
+    if length == 0 {
+        return Ok(());
+    }
     let length = i64::try_from(length).map_err(|_| io::Error::from_raw_os_error(libc::EFBIG))?;
     match fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, length) {
         Ok(()) | Err(Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINTR) => Ok(()),
