@@ -67,7 +67,9 @@ impl Acceptor {
     /// Takes one connection from a listener that has one. Leaves the listeners when the system has run out of
     /// something: then the kernel's queue holds the clients, or another worker takes them.
     pub(super) fn accept(&mut self, number: usize, epoll: &Epoll, connections: usize) -> Option<Accepted> {
-        let accepted = match accept(self.entrances.get(number)?) {
+        // An event may be older than the leaving.
+        let entrance = self.entrances.get(number).filter(|_| self.is_member)?;
+        let accepted = match accept(entrance) {
             Ok(accepted) => accepted?,
             Err(_) => {
                 self.remove_all(epoll);

@@ -34,6 +34,10 @@ const BUFFER_BYTES: usize = 256 * 1024;
 const SHARED_TURN_BYTES: usize = 128 * 1024;
 const LONE_TURN_BYTES: usize = 1024 * 1024;
 
+/// A wake with more events than this is busy, and takes up to so many connections of each listener.
+const BUSY_EVENTS: usize = 32;
+const BUSY_ACCEPTS: usize = 64;
+
 /// Why the loop runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -57,6 +61,7 @@ pub(super) struct EventLoop {
     board: &'static Board,
     vitals: Vitals,
     phase: Phase,
+    accepts_a_wake: usize,
     next_serial: u32,
     next_tick_ms: u64,
 }
@@ -82,6 +87,7 @@ impl EventLoop {
             board,
             vitals,
             phase: Phase::Serving,
+            accepts_a_wake: 1,
             next_serial: 0,
             next_tick_ms: 0,
         }
@@ -101,6 +107,7 @@ impl EventLoop {
             let timeout = if self.queue.is_empty() { TICK_MS } else { 0 };
             let count = self.epoll.wait(timeout)?;
             self.vitals.read_clock(&mut self.desk);
+            self.accepts_a_wake = if count > BUSY_EVENTS { BUSY_ACCEPTS } else { 1 };
             self.desk.turn_bytes = if count + self.queue.len() > 1 { SHARED_TURN_BYTES } else { LONE_TURN_BYTES };
             let queued = self.queue.len();
             for index in 0..count {
@@ -208,10 +215,12 @@ impl EventLoop {
         self.board.clients.store(self.desk.clients.len() as u64, Relaxed);
     }
 
-    /// Takes one connection a wake, so that the other workers get their share.
+    /// Takes one connection a wake, so that the other workers get their share. A wake that is full of other work takes
+    /// more: who had time for them would have taken them already, and it is long until the next wake.
     fn accept(&mut self, listener: u64) {
         let number = usize::try_from(FIRST_LISTENER - listener).unwrap_or(usize::MAX);
-        if let Some(accepted) = self.acceptor.accept(number, &self.epoll, self.connections.len()) {
+        for _ in 0..self.accepts_a_wake {
+            let Some(accepted) = self.acceptor.accept(number, &self.epoll, self.connections.len()) else { return };
             self.admit(accepted);
             for waiting in self.acceptor.pause_if_full(&self.epoll, self.connections.len()) {
                 self.admit(waiting);
