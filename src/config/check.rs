@@ -73,8 +73,8 @@ const fn wait(key: &'static str, days: u64, value: fn(&Config) -> u64) -> Bound 
 
 const BOUNDS: [Bound; 18] = [
     // Below, no browser gets through; above, a few clients would hold all memory.
-    bytes("limits.head_bytes", 256, 256 << 10, |config| config.limits.head_bytes as u64),
-    bytes("limits.target_bytes", 16, 128 << 10, |config| config.limits.target_bytes as u64),
+    bytes("limits.head_bytes", 256, 128 << 10, |config| config.limits.head_bytes as u64),
+    bytes("limits.target_bytes", 16, 64 << 10, |config| config.limits.target_bytes as u64),
     // There is room for no more.
     count("limits.fields", FIELDS_LIMIT as u64, |config| config.limits.fields as u64),
     bytes("limits.body_bytes", 0, 1024 << 40, |config| config.limits.body_bytes),
@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn a_value_out_of_bounds_is_named_with_its_bounds() {
         let error = in_root(|config| config.limits.head_bytes = 100).unwrap_err();
-        assert_eq!(error, "100 B is not possible for limits.head_bytes; write 256 B to 256 KiB");
+        assert_eq!(error, "100 B is not possible for limits.head_bytes; write 256 B to 128 KiB");
         let error = in_root(|config| config.timeouts.idle = Duration::ZERO).unwrap_err();
         assert!(error.ends_with("write 10ms to 1d"), "{error}");
         assert!(in_root(|config| config.limits.fields = 101).is_err());

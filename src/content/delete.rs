@@ -4,7 +4,7 @@
 use std::os::fd::AsFd;
 
 use super::Context;
-use super::upload::{Rules, current, lock_folder, open_folder, split, write_refusal};
+use super::commit::{Rules, current, lock_folder, open_folder, split, write_refusal};
 use crate::config::Durability;
 use crate::message::{Handled, Preconditions, Provided, Refusal, Request, Response, Status};
 use crate::sys::file;
@@ -22,11 +22,11 @@ pub fn delete(ctx: &Context<'_>, request: &Request<'_>) -> Provided {
         verbs: ctx.config.access.verbs(&request.path),
         preconditions: Preconditions::of(request.fields),
     };
-    let (name, now, durability) = (name.to_vec(), ctx.now, ctx.config.uploads.durability);
+    let (name, durability) = (name.to_vec(), ctx.config.uploads.durability);
     Ok(Handled::Await(Box::new(move || {
         let lock = lock_folder(&folder)?;
         let before = current(&lock, &name)?.ok_or_else(Refusal::not_found)?;
-        rules.check_preconditions(Some(&before), now)?;
+        rules.check_preconditions(Some(&before))?;
         file::remove_entry(lock.as_fd(), &name).map_err(|error| write_refusal(&error))?;
         if durability == Durability::Full {
             lock.sync_all().map_err(|error| write_refusal(&error))?;

@@ -57,6 +57,7 @@ pub fn error(refusal: &Refusal, form: ErrorForm) -> Response {
     if let Some((name, value)) = &refusal.field {
         response.fields.push(*name, value.clone());
     }
+    response.ends_connection = refusal.ends_connection;
     response
 }
 

@@ -49,16 +49,17 @@ impl Missing {
 }
 
 fn file_at(ctx: &mut Context<'_>, path: &[u8]) -> Result<Found, Missing> {
-    if !ctx.config.access.verbs(path).contains(Verb::Read) {
-        return Err(Missing::Refused(Refusal::new(Status::FORBIDDEN, "Nobody may read here.")));
-    }
-    if let Some(response) = ctx.cache.lookup(ctx.root, path) {
+    let may_read = ctx.config.access.verbs(path).contains(Verb::Read);
+    if may_read && let Some(response) = ctx.cache.lookup(ctx.root, path) {
         ctx.tally.cache_hits += 1;
         return Ok(Found::File(response));
     }
     let file = open_beneath(ctx.root, path).map_err(Missing::Io)?;
     let identity = identity(&file).map_err(Missing::Io)?;
     match identity.kind {
+        FileKind::Regular if !may_read => {
+            Err(Missing::Refused(Refusal::new(Status::FORBIDDEN, "Nobody may read here.")))
+        }
         FileKind::Regular => {
             if ctx.cache.takes(&identity)
                 && let Some(response) = readfile(ctx, path, &file, identity)
@@ -117,24 +118,29 @@ fn add_slash(request: &Request<'_>) -> Refusal {
         .with_field(FieldName::Location, location.into())
 }
 
-/// The validators of a file: they change whenever its bytes can have changed.
-#[must_use]
+/// The validators of a file, as a reader gets them.
 pub(super) fn validators_of(identity: &Identity, now: super::Now) -> Validators {
-    let mut state = [0; 48];
-    let parts = [u128::from(identity.inode), identity.modified.cast_unsigned(), identity.changed.cast_unsigned()];
-    for (room, part) in state.chunks_exact_mut(16).zip(parts) {
-        room.copy_from_slice(&part.to_le_bytes());
-    }
-    // The inode number takes 8 of its 16 bytes; the size goes into the others.
-    if let Some(room) = state.get_mut(8..16) {
-        room.copy_from_slice(&identity.size.to_le_bytes());
-    }
-    let etag = ETag::of(&state);
+    let etag = tag_of(identity);
     let etag = if is_settled(identity, now) { etag } else { etag.weakened() };
-    // 0 and 1 are the clocks of reproducible builds: as dates they would be true for every version of the file.
+    // 0 and 1 are the clocks of reproducible builds: as dates they would be true for every version of the file. A date
+    // in the future is sent as the present one (RFC 9110 section 8.8.2.1).
     let seconds = identity.modified_seconds();
-    let last_modified = (seconds > 1).then(|| HttpDate::from_unix_seconds(seconds));
+    let last_modified = (seconds > 1).then(|| HttpDate::from_unix_seconds(seconds.min(now.unix_seconds)));
     Validators { etag: Some(etag), last_modified }
+}
+
+/// The entity tag of a file: it changes whenever the bytes can have changed.
+pub(super) fn tag_of(identity: &Identity) -> ETag {
+    let mut state = [0; 48];
+    let (inode_and_size, times) = state.split_at_mut(16);
+    let numbers = [identity.inode, identity.size];
+    for (room, number) in inode_and_size.chunks_exact_mut(8).zip(numbers) {
+        room.copy_from_slice(&number.to_le_bytes());
+    }
+    for (room, time) in times.chunks_exact_mut(16).zip([identity.modified, identity.changed]) {
+        room.copy_from_slice(&time.to_le_bytes());
+    }
+    ETag::of(&state)
 }
 
 /// Has enough time passed since the last change that one more would show in the time stamps?

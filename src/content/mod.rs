@@ -1,6 +1,7 @@
 //! Content providers: one file each, one function each, one line in `http::fill_body` each.
 //! Process: worker, sealed. A provider sees its `Context` and the request, and makes a response, or a refusal.
 
+mod commit;
 mod delete;
 mod error;
 mod files;

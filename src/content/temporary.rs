@@ -1,7 +1,7 @@
 //! The temporary file of an upload: made beside its target, gone unless it is installed, swept if its worker died.
 //! Process: worker, sealed. Names are `.fileserv-<32 hex>.new`: only this exact pattern is ever taken for ours.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -28,15 +28,24 @@ impl Temporary {
     /// # Errors
     /// As openat(2).
     pub(super) fn create(folder: Arc<File>, mode: u32) -> io::Result<Self> {
-        loop {
+        const TRIES: usize = 4;
+        for _ in 0..TRIES {
             let random = u128::from_ne_bytes(random::bytes()?);
             let name = format!("{PREFIX}{random:032x}{SUFFIX}");
             let file = file::create_new(folder.as_fd(), &name, mode)?;
-            // Only a sweep that came between these two calls can hold the lock: then it removes the file.
-            if file.try_lock().is_ok() && is_still_named(&folder, &name, &file) {
-                return Ok(Self { folder, name, file, is_installed: false });
+            match file.try_lock() {
+                Ok(()) if is_still_named(&folder, &name, &file) => {
+                    return Ok(Self { folder, name, file, is_installed: false });
+                }
+                // A sweep came between the two calls: it has removed the file, or is about to.
+                Ok(()) | Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(error)) => {
+                    let _ = file::remove_entry(folder.as_fd(), name.as_bytes());
+                    return Err(error);
+                }
             }
         }
+        Err(io::ErrorKind::WouldBlock.into())
     }
 
     /// The open file.

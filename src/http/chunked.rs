@@ -47,6 +47,8 @@ enum State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum SizePart {
     Digits,
+    /// White space behind the digits, which only an extension or the end of the line may follow.
+    Space,
     Extension,
     LineFeed,
 }
@@ -67,6 +69,22 @@ fn malformed(detail: &'static str) -> Refusal {
 }
 
 impl ChunkedDecoder {
+    /// How many bytes of the current chunk are still to come; 0 between chunks.
+    #[must_use]
+    pub fn left_in_chunk(&self) -> u64 {
+        match self.state {
+            State::Data { left } => left,
+            State::Start
+            | State::Size { .. }
+            | State::DataCr
+            | State::DataLf
+            | State::TrailerStart
+            | State::Trailer
+            | State::TrailerLf { .. }
+            | State::Done => 0,
+        }
+    }
+
     /// Reads up to the next run of content, or to the end of `bytes`. Call again with what follows the used bytes;
     /// [`Piece::More`] has used them all.
     ///
@@ -142,11 +160,16 @@ impl ChunkedDecoder {
             }
             (SizePart::LineFeed, b'\n') => Ok(State::Data { left: size }),
             (SizePart::LineFeed, _) => Err(malformed("The size line of a chunk must end with CRLF.")),
-            (SizePart::Digits | SizePart::Extension, b'\r') => {
+            (SizePart::Digits | SizePart::Space | SizePart::Extension, b'\r') => {
                 Ok(State::Size { size, digits, part: SizePart::LineFeed })
             }
             // Extensions are ignored, as section 7.1.1 demands, but not what could hide a line ending.
-            (SizePart::Digits, b';' | b' ' | b'\t') => Ok(State::Size { size, digits, part: SizePart::Extension }),
+            (SizePart::Digits | SizePart::Space, b';') => Ok(State::Size { size, digits, part: SizePart::Extension }),
+            (SizePart::Digits | SizePart::Space, b' ' | b'\t') => {
+                Ok(State::Size { size, digits, part: SizePart::Space })
+            }
+            // "5 5" is 5 to one reader and 85 to another.
+            (SizePart::Space, _) => Err(malformed("The size of a chunk must be one hexadecimal number.")),
             (SizePart::Extension, b' '..=b'~' | b'\t' | 0x80..) => Ok(State::Size { size, digits, part }),
             (SizePart::Extension, _) => Err(malformed("A chunk extension holds a control character.")),
             (SizePart::Digits, _) => self.size_digit(size, digits, byte),
@@ -181,13 +204,14 @@ mod tests {
         let long_extension = [&b"1;"[..], &[b'x'; 300], b"\r\na\r\n0\r\n\r\n"].concat();
         let long_trailer = [&b"0\r\n"[..], &[b'x'; 9000], b"\r\n\r\n"].concat();
         type Row<'t> = (&'t [u8], Result<&'t [u8], u16>);
-        let table: [Row<'_>; 17] = [
+        let table: [Row<'_>; 18] = [
             (b"5\r\nhello\r\n0\r\n\r\n", Ok(b"hello")),
             (b"5;a=\"b\"\r\nhello\r\n1 \r\n!\r\n000\r\n\r\n", Ok(b"hello!")),
             (b"A\r\n0123456789\r\n0\r\nDigest: x\r\nB: c\r\n\r\n", Ok(b"0123456789")),
             (b"0\r\n\r\n", Ok(b"")),
             (b"\r\n", Err(400)),
             (b"+5\r\nhello\r\n0\r\n\r\n", Err(400)),
+            (b"5 5\r\nhello\r\n0\r\n\r\n", Err(400)),
             (b"0x5\r\nhello\r\n0\r\n\r\n", Err(400)),
             (b"5\nhello\r\n0\r\n\r\n", Err(400)),
             (b"5\r\nhello0\r\n\r\n", Err(400)),

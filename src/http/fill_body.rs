@@ -1,16 +1,21 @@
 //! Box `http_fill_body`: one line a content provider, and what holds for the answers of all of them.
-//! Process: worker, sealed. Trusts: a validated request. Blocks: never. Fails with: nothing; every refusal becomes an answer.
+//! Process: worker, sealed. Trusts: a validated request. Blocks: as its providers do. Fails with: nothing; every refusal becomes an answer.
 
 use super::route::{Route, route};
 use super::{conditional, range};
-use crate::content::{self, Context, ErrorForm};
+use crate::content::{self, Context, ErrorForm, Now};
 use crate::message::{FieldName, Handled, Method, MethodSet, Provided, Refusal, Request, Response, Status, Value};
 
 /// Routes a request, lets its provider fill the body, and applies preconditions and ranges to what comes of it.
 #[doc(alias = "http_handle_request")]
 pub fn handle_request(ctx: &mut Context<'_>, request: &Request<'_>) -> Handled {
     match route(ctx.config, request).and_then(|route| fill_body(ctx, request, &route)) {
-        Ok(Handled::Reply(response)) => Handled::Reply(select_part(request, response)),
+        Ok(Handled::Reply(response)) => Handled::Reply(select_part(request, response, ctx.now)),
+        // Better told before the content is sent than after.
+        Ok(Handled::Receive(receive)) if request.framing.length().is_some_and(|it| it > receive.limit_bytes) => {
+            let detail = format!("At most {} bytes are taken here.", receive.limit_bytes);
+            Handled::Reply(refuse(request, &Refusal::closing(Status::CONTENT_TOO_LARGE, detail)))
+        }
         Ok(handled @ (Handled::Receive(_) | Handled::Await(_))) => handled,
         Err(refusal) => Handled::Reply(refuse(request, &refusal)),
     }
@@ -41,13 +46,13 @@ fn refuse(request: &Request<'_>, refusal: &Refusal) -> Response {
 }
 
 /// Preconditions first, then the range (RFC 9110 section 13.2.2).
-fn select_part(request: &Request<'_>, response: Response) -> Response {
+fn select_part(request: &Request<'_>, response: Response, now: Now) -> Response {
     if !request.method.is_retrieval() || response.status != Status::OK {
         return response;
     }
     let response = conditional::apply(request, response);
     if response.status == Status::OK && request.method == Method::Get {
-        range::apply(request, response)
+        range::apply(request, response, now)
     } else {
         response
     }

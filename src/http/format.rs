@@ -43,7 +43,7 @@ pub fn format(response: Response, facts: Facts, date: &[u8; IMF_FIXDATE_BYTES], 
     let length = response.body.length();
     let is_chunked = has_content && length.is_none() && facts.version == Version::Http11;
     // HTTP/1.0 has no chunks: content of unknown length ends with the connection.
-    let keep_alive = facts.keep_alive && (length.is_some() || is_chunked || !has_content);
+    let keep_alive = facts.keep_alive && !response.ends_connection && (length.is_some() || is_chunked || !has_content);
 
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(response.status.line().as_bytes());

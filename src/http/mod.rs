@@ -1,5 +1,5 @@
 //! The pipeline: bytes → `parse` → `validate` → `route` → `fill_body` → `format` → bytes.
-//! Process: worker, sealed. Pure: no descriptors, no clock, no system calls of its own.
+//! Process: worker, sealed. No descriptors, no clock, no system calls of its own; what there is to open, providers open.
 //! Each product is made by its box only, so that none can be skipped.
 
 mod chunked;

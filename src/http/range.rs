@@ -1,7 +1,7 @@
 //! Range requests (RFC 9110 section 14): a 200 becomes a 206 or a 416, or stays what it is.
 //! Process: worker, sealed. Pure. A field that asks for several ranges is ignored, as section 14.2 permits.
 
-use crate::content;
+use crate::content::{self, Now};
 use crate::message::{
     Body, Comparison, FieldName, HttpDate, Refusal, Request, Response, Status, Validators, Value, tag_matches,
 };
@@ -18,11 +18,11 @@ enum Selection {
 }
 
 /// Looks at `Range` and `If-Range` of a GET that would succeed. (HEAD and other methods know no ranges: section 14.2.)
-pub(super) fn apply(request: &Request<'_>, response: Response) -> Response {
+pub(super) fn apply(request: &Request<'_>, response: Response, now: Now) -> Response {
     let (Some(range), Some(complete)) = (request.field(FieldName::Range), response.body.length()) else {
         return response;
     };
-    if !response.accepts_ranges || !if_range_holds(request, response.validators) {
+    if !response.accepts_ranges || !if_range_holds(request, response.validators, now) {
         return response;
     }
     match select(range, complete) {
@@ -36,11 +36,12 @@ pub(super) fn apply(request: &Request<'_>, response: Response) -> Response {
     }
 }
 
-/// RFC 9110 section 13.1.5: an exact date or a strong tag; anything else does not hold, so the whole is sent.
-fn if_range_holds(request: &Request<'_>, validators: Validators) -> bool {
+/// RFC 9110 section 13.1.5: a strong tag, or an exact date that is at least a second old (section 8.8.2.2: in the second
+/// in which it was changed, a file may change again). Anything else does not hold, so the whole is sent.
+fn if_range_holds(request: &Request<'_>, validators: Validators, now: Now) -> bool {
     let Some(value) = request.field(FieldName::IfRange) else { return true };
     match HttpDate::parse(value) {
-        Some(date) => validators.last_modified == Some(date),
+        Some(date) => validators.last_modified == Some(date) && date < now.date(),
         None => validators.etag.is_some_and(|etag| tag_matches(value, etag, Comparison::Strong)),
     }
 }

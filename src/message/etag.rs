@@ -34,12 +34,6 @@ impl ETag {
         Self { weak: true, ..self }
     }
 
-    /// The same tag, strong: whoever says so knows that no change can go unnoticed.
-    #[must_use]
-    pub fn strengthened(self) -> Self {
-        Self { weak: false, ..self }
-    }
-
     /// Can byte ranges of this representation be combined (RFC 9110 section 8.8.1)?
     #[must_use]
     pub fn is_strong(self) -> bool {

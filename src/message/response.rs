@@ -84,6 +84,8 @@ pub struct Response {
     pub accepts_ranges: bool,
     /// The content.
     pub body: Body,
+    /// Can it not be told where the next request starts? Then this answer is the connection's last.
+    pub ends_connection: bool,
 }
 
 impl Response {
@@ -96,6 +98,7 @@ impl Response {
             validators: Validators::default(),
             accepts_ranges: false,
             body: Body::Empty,
+            ends_connection: false,
         }
     }
 

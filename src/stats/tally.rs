@@ -40,6 +40,12 @@ impl Tally {
         }
     }
 
+    /// Counts a `100 Continue`.
+    pub fn count_interim(&mut self) {
+        let [interim, ..] = &mut self.classes;
+        *interim += 1;
+    }
+
     /// Adds everything to the worker's board and starts again from zero.
     pub fn publish(&mut self, board: &Board) {
         let counts = std::mem::take(self);

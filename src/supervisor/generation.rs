@@ -71,8 +71,10 @@ impl Slot {
 /// How workers are told to leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Farewell {
-    /// Idle connections are kept until they speak.
+    /// Idle connections are kept until they speak; `timeouts.drain` bounds it.
     Drain,
+    /// The same, bounded by `timeouts.quit`.
+    Quit,
     /// Idle connections are closed.
     Stop,
 }
@@ -185,9 +187,17 @@ impl Generation {
         for worker in self.workers() {
             let sent = match farewell {
                 Farewell::Drain => worker.control.drain(),
+                Farewell::Quit => worker.control.quit(),
                 Farewell::Stop => worker.control.stop(),
             };
             self.report_lost_order(worker, sent);
+        }
+    }
+
+    /// Lets one worker look for what dead workers left behind. (Any will do; one that starts does it by itself.)
+    pub(super) fn sweep(&self) {
+        if let Some(worker) = self.workers().next() {
+            self.report_lost_order(worker, worker.control.sweep());
         }
     }
 

@@ -41,7 +41,7 @@ impl Supervisor {
     pub(super) fn quit(&mut self, now: Instant) {
         if matches!(self.phase, Phase::Starting | Phase::Serving) {
             self.logs.error(Level::Notice, format_args!("finishing all requests, then stopping"));
-            self.end(Farewell::Drain, Phase::Quitting, now);
+            self.end(Farewell::Quit, Phase::Quitting, now);
         }
     }
 
@@ -58,7 +58,7 @@ impl Supervisor {
         for mut leaving in gone_before {
             // Those that were draining already get no more time than they had.
             leaving.generation.dismiss(farewell);
-            leaving.until = leaving.until.min(now + patience(&leaving.generation, farewell, phase));
+            leaving.until = leaving.until.min(now + patience(&leaving.generation, farewell));
             self.leaving.push(leaving);
         }
     }
@@ -68,7 +68,7 @@ impl Supervisor {
     pub(super) fn see_off(&mut self, mut generation: Generation, farewell: Farewell, now: Instant) {
         generation.dismiss(farewell);
         generation.offer.listeners.clear();
-        let until = now + patience(&generation, farewell, self.phase);
+        let until = now + patience(&generation, farewell);
         self.leaving.push(Leaving { generation, until });
     }
 
@@ -88,10 +88,14 @@ impl Supervisor {
     }
 }
 
-fn patience(generation: &Generation, farewell: Farewell, phase: Phase) -> Duration {
+/// How long a generation may take to leave. A worker keeps the limits by itself, and closes properly what is left then;
+/// the kill is for one that hangs.
+fn patience(generation: &Generation, farewell: Farewell) -> Duration {
+    const GRACE: Duration = Duration::from_secs(3);
     let timeouts = &generation.offer.config.timeouts;
-    match (farewell, phase) {
-        (Farewell::Drain, Phase::Quitting) => timeouts.quit,
-        (Farewell::Drain | Farewell::Stop, _) => timeouts.drain,
-    }
+    let limit = match farewell {
+        Farewell::Drain | Farewell::Stop => timeouts.drain,
+        Farewell::Quit => timeouts.quit,
+    };
+    limit + GRACE
 }

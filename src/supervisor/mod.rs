@@ -126,6 +126,9 @@ impl Supervisor {
         for leaving in &mut self.leaving {
             if leaving.generation.bury(pid, now, &mut self.boards, true).is_some() && ended != Ended::Exited(0) {
                 self.logs.error(Level::Warning, format_args!("worker {pid}, which was to leave, {ended}"));
+                if let Some(current) = &self.current {
+                    current.sweep();
+                }
             }
         }
     }

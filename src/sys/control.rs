@@ -23,10 +23,15 @@ pub struct WorkerEnd(OwnedFd);
 /// What the supervisor wants of a worker.
 #[derive(Debug)]
 pub enum Order {
-    /// Leave the listening sockets, finish every request, keep idle connections until they speak, then end.
+    /// Leave the listening sockets, finish every request, keep idle connections until they speak, then end; all
+    /// within `timeouts.drain`.
     Drain,
+    /// The same within `timeouts.quit`.
+    Quit,
     /// Leave the listening sockets, close idle connections, finish what has begun, then end.
     Stop,
+    /// Look for what dead workers left behind.
+    Sweep,
     /// Log to these from now on; they are as `Logs::fds` gave them.
     Logs(Vec<OwnedFd>),
 }
@@ -51,6 +56,8 @@ pub enum Report {
 
 const DRAIN: u8 = b'D';
 const STOP: u8 = b'S';
+const QUIT: u8 = b'Q';
+const SWEEP: u8 = b'W';
 const LOGS: u8 = b'L';
 const READY: u8 = b'R';
 
@@ -84,6 +91,22 @@ impl SupervisorEnd {
     /// As for `drain`.
     pub fn stop(&self) -> io::Result<()> {
         self.order(STOP, &[])
+    }
+
+    /// Orders the worker to drain with all the time that requests need.
+    ///
+    /// # Errors
+    /// As for `drain`.
+    pub fn quit(&self) -> io::Result<()> {
+        self.order(QUIT, &[])
+    }
+
+    /// Orders the worker to look for what dead workers left behind.
+    ///
+    /// # Errors
+    /// As for `drain`.
+    pub fn sweep(&self) -> io::Result<()> {
+        self.order(SWEEP, &[])
     }
 
     /// Hands the worker newly opened logs.
@@ -160,6 +183,8 @@ impl WorkerEnd {
             (0, _) => Ok(Received::Closed),
             (_, [DRAIN]) => Ok(Received::Order(Order::Drain)),
             (_, [STOP]) => Ok(Received::Order(Order::Stop)),
+            (_, [QUIT]) => Ok(Received::Order(Order::Quit)),
+            (_, [SWEEP]) => Ok(Received::Order(Order::Sweep)),
             (_, [LOGS]) => Ok(Received::Order(Order::Logs(fds))),
             _ => Err(io::ErrorKind::InvalidData.into()),
         }
@@ -206,8 +231,12 @@ mod tests {
         let (supervisor, worker) = pair().unwrap();
         supervisor.drain().unwrap();
         supervisor.stop().unwrap();
+        supervisor.quit().unwrap();
+        supervisor.sweep().unwrap();
         assert!(matches!(order(&worker), Order::Drain));
         assert!(matches!(order(&worker), Order::Stop));
+        assert!(matches!(order(&worker), Order::Quit));
+        assert!(matches!(order(&worker), Order::Sweep));
         assert!(matches!(worker.receive().unwrap(), Received::Empty));
         drop(supervisor);
         assert!(matches!(worker.receive().unwrap(), Received::Closed));

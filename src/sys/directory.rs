@@ -2,17 +2,13 @@
 //! Process: any. Privileges: the caller's; landlock bounds a sealed worker. Blocks: as the disk does.
 #![allow(unsafe_code)]
 
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 use nix::dir::{Dir, OwningIter};
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 
-use super::file::{Identity, identity, identity_of_entry};
+use super::file::{Identity, identity_of_entry};
 
 /// An open folder and the place in it.
 pub struct Directory(OwningIter);
@@ -52,23 +48,10 @@ impl Directory {
     }
 }
 
-/// Asks what a path is, following symlinks as long as they stay beneath `root`. It is opened with O_PATH, so neither a
-/// device nor a FIFO notices, and no right to read it is needed.
-///
-/// # Errors
-/// As openat2(2): ENOENT, ENOTDIR, EACCES; EXDEV or ELOOP when the path leads out of the root.
-pub fn identity_beneath(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<Identity> {
-    let how = OpenHow::new()
-        .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
-        .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS);
-    let path = path.strip_prefix(b"/").unwrap_or(path);
-    identity(openat2(root, Path::new(OsStr::from_bytes(path)), how)?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::file::{FileKind, open_beneath, open_root};
+    use crate::sys::file::{FileKind, identity_beneath, open_beneath, open_root};
     use std::os::fd::AsFd;
     use std::os::unix::fs::symlink;
 

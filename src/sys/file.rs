@@ -107,12 +107,24 @@ fn beneath(flags: OFlag) -> OpenHow {
 /// # Errors
 /// As openat2(2): ENOENT, ENOTDIR, EACCES; EXDEV or ELOOP when the path leads out of the root.
 pub fn open_beneath(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<File> {
+    open_patiently(root, path, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY)
+}
+
+/// Asks what a path is, following symlinks as long as they stay beneath `root`. It is opened with O_PATH, so neither a
+/// device nor a FIFO notices, and no right to read it is needed.
+///
+/// # Errors
+/// As openat2(2): ENOENT, ENOTDIR, EACCES; EXDEV or ELOOP when the path leads out of the root.
+pub fn identity_beneath(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<Identity> {
+    identity(open_patiently(root, path, OFlag::O_PATH)?)
+}
+
+fn open_patiently(root: BorrowedFd<'_>, path: &[u8], flags: OFlag) -> io::Result<File> {
     // EAGAIN: a name on the way was renamed while `..` of a symlink was checked; openat2(2) says to try again.
     const TRIES: usize = 4;
-    let how = beneath(OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY);
     let mut tries = 0;
     loop {
-        match openat2(root, relative(path), how) {
+        match openat2(root, relative(path), beneath(flags)) {
             Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) if tries < TRIES => tries += 1,
             outcome => return Ok(File::from(outcome?)),
         }
@@ -180,22 +192,13 @@ pub fn open_entry(folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<File> {
     Ok(File::from(nix::fcntl::openat(folder, OsStr::from_bytes(name), flags, Mode::empty())?))
 }
 
-/// Reserves room on the disk for the first `length` bytes. A file system that can't is no error.
+/// How many bytes an ordinary user may still write to the file system of an open folder.
 ///
 /// # Errors
-/// As fallocate(2): ENOSPC, EDQUOT, EFBIG.
-pub fn reserve(file: &File, length: u64) -> io::Result<()> {
-    use nix::errno::Errno;
-    use nix::fcntl::{FallocateFlags, fallocate};
-    // An empty file wants no room, and fallocate(2) takes no length of 0.
-    if length == 0 {
-        return Ok(());
-    }
-    let length = i64::try_from(length).map_err(|_| io::Error::from_raw_os_error(libc::EFBIG))?;
-    match fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, length) {
-        Ok(()) | Err(Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINTR) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
+/// As fstatvfs(3).
+pub fn free_bytes(folder: &File) -> io::Result<u64> {
+    let free = nix::sys::statvfs::fstatvfs(folder)?;
+    Ok(free.blocks_available().saturating_mul(free.fragment_size()))
 }
 
 /// Sets the permission bits of an open file.

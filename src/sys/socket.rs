@@ -74,13 +74,11 @@ impl Listener {
     pub fn bind_unix(path: &Path) -> io::Result<Self> {
         remove_dead_socket(path)?;
         let fd = socket::socket(AddressFamily::Unix, SockType::Stream, flags(), None)?;
-        socket::bind(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
-        nix::sys::stat::fchmodat(
-            nix::fcntl::AT_FDCWD,
-            path,
-            nix::sys::stat::Mode::from_bits_truncate(0o666),
-            nix::sys::stat::FchmodatFlags::FollowSymlink,
-        )?;
+        // The mode comes from the umask: a chmod of the path afterwards could be led elsewhere by a symlink.
+        let umask = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o111));
+        let bound = socket::bind(fd.as_raw_fd(), &UnixAddr::new(path)?);
+        nix::sys::stat::umask(umask);
+        bound?;
         socket::listen(&fd, Backlog::new(BACKLOG)?)?;
         Ok(Self { fd, address: LocalAddress::Unix(path.to_owned()) })
     }

@@ -13,6 +13,9 @@ use crate::sys::socket::{Listener, Peer};
 /// after so many connections puts one at the end of the line.
 const ACCEPTS_UNTIL_REJOIN: u32 = 16;
 
+/// How many connections may be taken beyond the limit by a worker that leaves the listeners.
+const OVER_THE_LIMIT: usize = 64;
+
 /// A connection that was taken.
 pub(super) struct Accepted {
     pub(super) socket: OwnedFd,
@@ -87,13 +90,11 @@ impl Acceptor {
     /// Leaves until there is room, if the table is full. What waits at this moment is taken along, up to a bound: the
     /// kernel may have woken this worker for it, and nobody else.
     pub(super) fn pause_if_full(&mut self, epoll: &Epoll, connections: usize) -> Vec<Accepted> {
-        const OVER_THE_LIMIT: usize = 64;
         if !self.is_member || connections < self.connections_limit {
             return Vec::new();
         }
         self.remove_all(epoll);
-        let waiting = |entrance: &Entrance| accept(entrance).ok().flatten();
-        self.entrances.iter().flat_map(|it| std::iter::from_fn(move || waiting(it))).take(OVER_THE_LIMIT).collect()
+        self.entrances.iter().flat_map(waiting).take(OVER_THE_LIMIT).collect()
     }
 
     fn rejoin(&mut self, epoll: &Epoll) {
@@ -122,18 +123,18 @@ impl Acceptor {
         }
     }
 
-    /// Leaves for good. A connection for which the kernel has just woken this worker, and nobody else, would hang: so
-    /// everything that waits now is taken along.
-    pub(super) fn leave(&mut self, epoll: &Epoll) -> Vec<Accepted> {
+    /// Leaves for good. A connection for which the kernel has just woken this worker, and nobody else, would hang, and
+    /// one on a socket that nobody keeps would be reset: so what waits now is taken along, as far as there is room.
+    pub(super) fn leave(&mut self, epoll: &Epoll, connections: usize) -> Vec<Accepted> {
         self.remove_all(epoll);
+        let room = self.connections_limit.saturating_sub(connections).max(OVER_THE_LIMIT);
         self.connections_limit = 0;
-        let mut last = Vec::new();
-        for entrance in &self.entrances {
-            while let Ok(Some(accepted)) = accept(entrance) {
-                last.push(accepted);
-            }
-        }
-        self.entrances = Vec::new();
-        last
+        let entrances = std::mem::take(&mut self.entrances);
+        entrances.iter().flat_map(waiting).take(room).collect()
     }
+}
+
+/// The connections that wait at an entrance now.
+fn waiting(entrance: &Entrance) -> impl Iterator<Item = Accepted> {
+    std::iter::from_fn(|| accept(entrance).ok().flatten())
 }

@@ -7,10 +7,11 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use super::close_reason::CloseReason;
 use super::desk::Desk;
-use super::exchange::{Awaiting, Receiving, Sending};
+use super::exchange::{Asked, Awaiting, Receiving, Sending};
 use super::offload::Outcome;
 use super::pace::Pace;
 use super::transport::Transport;
+use crate::message::{Method, Response, Status};
 use crate::sys::epoll::Event;
 
 /// How many steps (heads, pieces of content, pieces of a reply) a connection takes before others have their turn.
@@ -242,8 +243,8 @@ impl Connection {
     fn end_turn(&mut self, step: Step, desk: &mut Desk) -> Step {
         match (self.flush(desk, false), step) {
             (Flow::Close(reason), Step::Again | Step::Wait) => Step::Close(reason),
-            // Replies that the client does not take hold further requests back.
-            (Flow::Wait, Step::Again) => Step::Wait,
+            // Replies that the client does not take hold further requests back, but not content that is on its way.
+            (Flow::Wait, Step::Again) if !matches!(self.state, State::RecvBody(_)) => Step::Wait,
             (_, step) => step,
         }
     }
@@ -254,7 +255,10 @@ impl Connection {
             return Flow::Close(CloseReason::Aborted);
         };
         match (*awaiting, outcome) {
-            (Awaiting::Answer(asked), Outcome::Answer(answer)) => self.answer(asked, answer, desk),
+            (Awaiting::Answer(asked), Outcome::Answer(answer)) => {
+                count_upload(&asked, answer.as_ref().ok(), desk);
+                self.answer(&asked, answer, desk)
+            }
             (Awaiting::Piece(sending), Outcome::Piece { source, bytes, progress: Ok(progress) }) => {
                 self.take_piece(sending, source, &bytes, progress, desk)
             }
@@ -291,6 +295,13 @@ impl Connection {
         self.state = State::Linger;
         Flow::Next
     }
+}
+
+/// Counts an upload that was committed.
+fn count_upload(asked: &Asked, answer: Option<&Response>, desk: &mut Desk) {
+    let is_upload = matches!(asked.facts.method, Method::Put | Method::Post);
+    let is_stored = answer.is_some_and(|it| matches!(it.status, Status::CREATED | Status::NO_CONTENT));
+    desk.tally.uploads += u64::from(is_upload && is_stored);
 }
 
 impl AsFd for Connection {

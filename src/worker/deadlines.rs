@@ -56,6 +56,26 @@ impl Connection {
         self.begin_pace(desk, desk.config.timeouts.send, desk.least_sending());
     }
 
+    /// The transport takes no more of the replies that are formatted. In `RecvHead` no reply has begun a pace of its own.
+    pub(super) fn begin_unsent(&mut self, desk: &Desk) {
+        if matches!(self.state, State::RecvHead) {
+            self.pace = Pace::begin(desk.monotonic_ms, desk.least_sending());
+        }
+        self.renew_deadline(desk);
+    }
+
+    /// The deadline of what it waits for now, after the transport took some bytes, or none.
+    pub(super) fn renew_deadline(&mut self, desk: &Desk) {
+        let timeouts = &desk.config.timeouts;
+        match self.state {
+            State::RecvHead if !self.unsent.is_empty() => self.set_paced_deadline(desk, timeouts.send),
+            State::RecvHead if !self.head_begun => self.set_deadline(desk, timeouts.idle),
+            State::SendReply(_) => self.set_paced_deadline(desk, timeouts.send),
+            // Their deadlines have nothing to do with sending.
+            State::RecvProxy | State::RecvHead | State::RecvBody(_) | State::AwaitJob(_) | State::Linger => {}
+        }
+    }
+
     /// The transport has taken so many bytes.
     pub(super) fn note_sent(&mut self, bytes: usize, desk: &mut Desk) {
         desk.tally.sent_bytes += bytes as u64;

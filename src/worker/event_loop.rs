@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use slab::Slab;
 
@@ -11,6 +12,7 @@ use super::acceptor::{Accepted, Acceptor};
 use super::close_reason::CloseReason;
 use super::connection::{Connection, Flow, State, Step, Token};
 use super::desk::Desk;
+use super::sweep::Sweeper;
 use super::transport::Transport;
 use super::vitals::Vitals;
 use crate::log::Logs;
@@ -44,7 +46,7 @@ enum Phase {
     /// It takes connections.
     Serving,
     /// It finishes what it has, until this time on the monotonic clock (ms).
-    Draining { until_ms: u64 },
+    Draining { until_ms: u64, closes_idle: bool },
 }
 
 /// Everything a worker has while it serves.
@@ -57,6 +59,7 @@ pub(super) struct EventLoop {
     pub(super) desk: Desk,
     #[doc(alias = "TMP_BUF")]
     buffer: Box<[u8]>,
+    sweeper: Option<Sweeper>,
     logs: Logs,
     board: &'static Board,
     vitals: Vitals,
@@ -72,6 +75,7 @@ impl EventLoop {
         epoll: Epoll,
         acceptor: Acceptor,
         desk: Desk,
+        sweeper: Option<Sweeper>,
         logs: Logs,
         board: &'static Board,
         vitals: Vitals,
@@ -83,6 +87,7 @@ impl EventLoop {
             queue: VecDeque::new(),
             desk,
             buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
+            sweeper,
             logs,
             board,
             vitals,
@@ -122,6 +127,12 @@ impl EventLoop {
             self.desk.access_log.flush();
             self.desk.tally.publish(self.board);
         }
+        // The time is over for whoever is left: sinks remove their temporaries, and what was sent is logged.
+        for token in self.tokens(|_| true) {
+            self.close(token, CloseReason::ShutDown);
+        }
+        self.desk.access_log.flush();
+        self.desk.tally.publish(self.board);
         Ok(())
     }
 
@@ -172,7 +183,11 @@ impl EventLoop {
         if let Step::Close(reason) = step {
             return self.close(token, reason);
         }
+        let closes_idle = matches!(self.phase, Phase::Draining { closes_idle: true, .. });
         let Some(connection) = self.connections.get_mut(token.key as usize) else { return };
+        if closes_idle && connection.is_idle() {
+            return self.close(token, CloseReason::ShutDown);
+        }
         if !connection.is_watched {
             if self.epoll.add_connection(&*connection, token.number()).is_err() {
                 return self.close(token, CloseReason::Overloaded);
@@ -201,11 +216,12 @@ impl EventLoop {
             return;
         }
         let mut connection = self.connections.remove(token.key as usize);
-        connection.log_reply(&mut self.desk);
+        connection.log_end(&mut self.desk);
+        connection.abandon_body(&self.desk);
         connection.dismiss(&mut self.desk.clients);
         reason.count(&mut self.desk.tally);
         self.show_connections();
-        // Dropping it closes the socket, which also takes it out of epoll. Sinks remove their temporaries.
+        // Dropping it closes the socket, which also takes it out of epoll.
         drop(connection);
         self.acceptor.has_room(&self.epoll, self.connections.len());
     }
@@ -266,12 +282,21 @@ impl EventLoop {
     fn obey(&mut self, control: &WorkerEnd) {
         loop {
             match control.receive() {
-                Ok(Received::Order(Order::Drain)) => self.drain(false),
-                Ok(Received::Order(Order::Stop)) => self.drain(true),
+                Ok(Received::Order(Order::Drain)) => self.drain(false, self.desk.config.timeouts.drain),
+                Ok(Received::Order(Order::Quit)) => self.drain(false, self.desk.config.timeouts.quit),
+                Ok(Received::Order(Order::Stop)) => self.drain(true, self.desk.config.timeouts.drain),
+                Ok(Received::Order(Order::Sweep)) => {
+                    if let Some(sweeper) = &self.sweeper {
+                        sweeper.sweep();
+                    }
+                }
                 Ok(Received::Order(Order::Logs(fds))) => self.reopen_logs(fds),
                 Ok(Received::Empty) => return,
                 // The supervisor is gone: nobody would replace this worker, nobody would stop it.
-                Ok(Received::Closed) | Err(_) => return self.drain(true),
+                Ok(Received::Closed) | Err(_) => {
+                    self.epoll.remove(control);
+                    return self.drain(true, self.desk.config.timeouts.drain);
+                }
             }
         }
     }
@@ -286,18 +311,16 @@ impl EventLoop {
     }
 
     /// Leaves the listeners and finishes what is there; `closes_idle` if idle clients are not waited for.
-    fn drain(&mut self, closes_idle: bool) {
-        let limits = &self.desk.config.timeouts;
-        let limit = if closes_idle { limits.drain } else { limits.quit.max(limits.drain) };
+    fn drain(&mut self, closes_idle: bool, limit: Duration) {
         let until_ms = self.desk.monotonic_ms + u64::try_from(limit.as_millis()).unwrap_or(u64::MAX / 2);
         if self.phase == Phase::Serving {
             self.board.state.store(WorkerState::Draining as u64, Relaxed);
             self.desk.is_draining = true;
-            for accepted in self.acceptor.leave(&self.epoll) {
+            for accepted in self.acceptor.leave(&self.epoll, self.connections.len()) {
                 self.admit(accepted);
             }
         }
-        self.phase = Phase::Draining { until_ms };
+        self.phase = Phase::Draining { until_ms, closes_idle };
         if closes_idle {
             for token in self.tokens(Connection::is_idle) {
                 self.close(token, CloseReason::ShutDown);
@@ -312,7 +335,7 @@ impl EventLoop {
     fn is_over(&self) -> bool {
         match self.phase {
             Phase::Serving => false,
-            Phase::Draining { until_ms } => self.connections.is_empty() || self.desk.monotonic_ms >= until_ms,
+            Phase::Draining { until_ms, .. } => self.connections.is_empty() || self.desk.monotonic_ms >= until_ms,
         }
     }
 

@@ -48,7 +48,7 @@ impl AskedForLog {
 /// The content of a request on its way in.
 pub(super) struct Receiving {
     /// Who takes it.
-    pub(super) sink: Box<dyn BodySink>,
+    pub(super) taker: Taker,
     /// Where it ends.
     pub(super) decoder: Decoder,
     /// How many more bytes of content are taken.
@@ -57,6 +57,36 @@ pub(super) struct Receiving {
     pub(super) owes_continue: bool,
     /// Whose content it is.
     pub(super) asked: Asked,
+}
+
+/// Who takes content.
+pub(super) enum Taker {
+    /// A provider.
+    Sink(Box<dyn BodySink>),
+    /// Nobody: the answer is known, and waits for the content to be over, so that it does not depend on how the bytes
+    /// are split.
+    Nobody(Finish),
+}
+
+impl Taker {
+    /// Takes the next bytes.
+    ///
+    /// # Errors
+    /// As the sink's.
+    pub(super) fn take(&mut self, chunk: &[u8]) -> Result<(), Refusal> {
+        match self {
+            Self::Sink(sink) => sink.take(chunk),
+            Self::Nobody(_) => Ok(()),
+        }
+    }
+
+    /// All has come.
+    pub(super) fn finish(self) -> Finish {
+        match self {
+            Self::Sink(sink) => sink.finish(),
+            Self::Nobody(finish) => finish,
+        }
+    }
 }
 
 /// The two ways in which content is framed.
@@ -99,17 +129,4 @@ pub(super) enum Then {
     /// Says that it sends no more, and reads on until the client has noticed. A close with unread bytes would be a
     /// reset, and a reset can take the reply away from a client that has not read it yet (RFC 9112 section 9.6).
     Linger,
-}
-
-/// Takes content that nobody wants, so that the answer does not depend on how the bytes are split.
-pub(super) struct Discard(pub(super) Finish);
-
-impl BodySink for Discard {
-    fn take(&mut self, _chunk: &[u8]) -> Result<(), Refusal> {
-        Ok(())
-    }
-
-    fn finish(self: Box<Self>) -> Finish {
-        self.0
-    }
 }

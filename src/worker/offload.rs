@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::connection::Token;
-use crate::message::{BodySource, Job, PIECE_BYTES, Progress, Refusal, Response};
+use crate::message::{BodySink, BodySource, Job, PIECE_BYTES, Progress, Refusal, Response};
 use crate::sys::epoll::Waker;
 use crate::sys::process;
 
@@ -25,6 +25,8 @@ pub(super) enum Task {
     Job(Job),
     /// The next piece of a body.
     Piece(Box<dyn BodySource>),
+    /// A content that nobody completes: to unlink a large temporary takes the disk its time.
+    Forget(Box<dyn BodySink>),
 }
 
 /// What came of a task.
@@ -61,13 +63,18 @@ impl Offload {
     /// Hands a task to a thread; false if too many wait already.
     pub(super) fn submit(&self, token: Token, task: Task) -> bool {
         let queue = match task {
-            Task::Job(_) => &self.disk,
+            Task::Job(_) | Task::Forget(_) => &self.disk,
             Task::Piece(_) => &self.sources,
         };
         match queue.try_send((token, task)) {
             Ok(()) => true,
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
         }
+    }
+
+    /// Lets a thread drop a sink; if too many tasks wait, it is dropped here.
+    pub(super) fn forget(&self, token: Token, sink: Box<dyn BodySink>) {
+        let _ = self.disk.try_send((token, Task::Forget(sink)));
     }
 
     /// What wakes the loop when a task is done.
@@ -111,20 +118,25 @@ fn work(queue: &Mutex<Receiver<Assignment>>, report: &Sender<(Token, Outcome)>, 
         // The lock is given back before the work starts. A panic aborts the process, so it is never poisoned.
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok((token, task)) = next else { return };
-        if report.send((token, perform(task))).is_err() {
+        let Some(outcome) = perform(task) else { continue };
+        if report.send((token, outcome)).is_err() {
             return;
         }
         waker.wake();
     }
 }
 
-fn perform(task: Task) -> Outcome {
+fn perform(task: Task) -> Option<Outcome> {
     match task {
-        Task::Job(job) => Outcome::Answer(job()),
+        Task::Job(job) => Some(Outcome::Answer(job())),
         Task::Piece(mut source) => {
             let mut bytes = Vec::with_capacity(PIECE_BYTES);
             let progress = source.fill(&mut bytes);
-            Outcome::Piece { source, bytes, progress }
+            Some(Outcome::Piece { source, bytes, progress })
+        }
+        Task::Forget(sink) => {
+            drop(sink);
+            None
         }
     }
 }

@@ -4,17 +4,19 @@
 use super::close_reason::CloseReason;
 use super::connection::{Connection, Flow, Input, State};
 use super::desk::Desk;
-use super::exchange::{Asked, AskedForLog, Awaiting, Decoder, Discard, Receiving};
+use super::exchange::{Asked, AskedForLog, Awaiting, Decoder, Receiving, Taker};
 use super::offload::Task;
 use super::transport::Transferred;
 use crate::content::{self, ErrorForm};
 use crate::http::{self, ChunkedDecoder, Facts, Head, Parsed, Piece};
-use crate::message::{BodyFraming, BodySink, Fields, Finish, Handled, Job, Refusal, Request, Response, Status};
+use crate::message::{BodyFraming, Fields, Finish, Handled, Job, Refusal, Request, Status};
 
 /// How much content that nobody wants is read and dropped so that the connection can go on.
 const DISCARD_LIMIT_BYTES: u64 = 1024 * 1024;
 /// How much content a connection may bring in one turn.
-const RECEIVED_A_TURN_BYTES: usize = 512 * 1024;
+const RECEIVED_A_TURN_BYTES: usize = 256 * 1024;
+/// How much is received besides the data of the current chunk.
+const BETWEEN_CHUNKS_BYTES: usize = 4 * 1024;
 /// Formatted replies are sent when they are this many, even if more requests wait.
 const OUT_BATCH_BYTES: usize = 64 * 1024;
 
@@ -36,7 +38,8 @@ impl Connection {
                 Ok(Parsed::Complete(head, used)) => {
                     input.consume(used);
                     self.head_begun = false;
-                    return self.handle(&head, &fields, desk);
+                    let is_last = input.is_empty() && !self.can_receive;
+                    return self.handle(&head, &fields, is_last, desk);
                 }
                 Ok(Parsed::Incomplete) => self.begin_head(desk),
                 Err(refusal) => {
@@ -48,8 +51,9 @@ impl Connection {
         // No more than a head can take: what follows a large request belongs to the kernel's buffer, not to ours.
         let room = limits.head_bytes.saturating_sub(input.end - input.start).max(1);
         match self.receive(buffer, input, room, desk) {
-            Flow::Close(reason) => Flow::Close(if input.is_empty() { CloseReason::ClientDone } else { reason }),
-            flow @ (Flow::Next | Flow::Yield | Flow::Wait) => flow,
+            // Who sends no more may still be reading: every answer goes out before the connection is closed.
+            Flow::Close(CloseReason::ClientDone) => self.close_when_sent(desk),
+            flow @ (Flow::Next | Flow::Yield | Flow::Wait | Flow::Close(_)) => flow,
         }
     }
 
@@ -84,12 +88,13 @@ impl Connection {
                 self.can_receive = false;
                 Flow::Wait
             }
-            Transferred::End | Transferred::Broken => Flow::Close(CloseReason::Aborted),
+            Transferred::End => Flow::Close(CloseReason::ClientDone),
+            Transferred::Broken => Flow::Close(CloseReason::Aborted),
         }
     }
 
-    /// A head is complete: through the pipeline with it.
-    fn handle(&mut self, head: &Head<'_>, fields: &Fields<'_>, desk: &mut Desk) -> Flow {
+    /// A head is complete: through the pipeline with it. `is_last`: nothing has come behind it.
+    fn handle(&mut self, head: &Head<'_>, fields: &Fields<'_>, is_last: bool, desk: &mut Desk) -> Flow {
         self.requests = self.requests.saturating_add(1);
         if self.is_trusted
             && let Err(refusal) = self.introduce_request(fields, desk)
@@ -109,7 +114,9 @@ impl Connection {
         };
         let handled = http::handle_request(&mut desk.context(), &request);
         match (handled, request.framing) {
-            (Handled::Reply(response), BodyFraming::None) => self.reply_now(response, facts, &request, head, desk),
+            (Handled::Reply(response), BodyFraming::None) => {
+                self.reply_now(response, facts, &request, head, is_last, desk)
+            }
             (Handled::Reply(response), _) => {
                 self.discard_then(Finish::Reply(Ok(response)), facts, &request, head, desk)
             }
@@ -121,7 +128,7 @@ impl Connection {
             }
             (Handled::Receive(receive), _) => {
                 let asked = asked(&request, head, facts, desk);
-                self.start_body(receive.sink, receive.limit_bytes, &request, asked, desk)
+                self.start_body(Taker::Sink(receive.sink), receive.limit_bytes, &request, asked, desk)
             }
         }
     }
@@ -139,7 +146,7 @@ impl Connection {
         let is_short = request.framing.length().is_none_or(|length| length <= DISCARD_LIMIT_BYTES);
         if is_short && !request.expects_continue {
             let asked = asked(request, head, facts, desk);
-            return self.start_body(Box::new(Discard(finish)), DISCARD_LIMIT_BYTES, request, asked, desk);
+            return self.start_body(Taker::Nobody(finish), DISCARD_LIMIT_BYTES, request, asked, desk);
         }
         let facts = Facts { keep_alive: false, ..facts };
         match finish {
@@ -152,21 +159,14 @@ impl Connection {
         }
     }
 
-    fn start_body(
-        &mut self,
-        sink: Box<dyn BodySink>,
-        room: u64,
-        request: &Request<'_>,
-        asked: Asked,
-        desk: &mut Desk,
-    ) -> Flow {
+    fn start_body(&mut self, taker: Taker, room: u64, request: &Request<'_>, asked: Asked, desk: &mut Desk) -> Flow {
         let decoder = match request.framing {
             BodyFraming::Length(length) => Decoder::Length(length),
             BodyFraming::None => Decoder::Length(0),
             BodyFraming::Chunked => Decoder::Chunked(ChunkedDecoder::default()),
         };
         let owes_continue = request.expects_continue;
-        self.state = State::RecvBody(Box::new(Receiving { sink, decoder, room, owes_continue, asked }));
+        self.state = State::RecvBody(Box::new(Receiving { taker, decoder, room, owes_continue, asked }));
         self.begin_pace(desk, desk.config.timeouts.body, desk.least_receiving());
         Flow::Next
     }
@@ -177,6 +177,7 @@ impl Connection {
         if input.is_empty() {
             if receiving.owes_continue {
                 receiving.owes_continue = false;
+                desk.tally.count_interim();
                 desk.out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
             }
             // Earlier replies, and the permission to go on, must not wait for the content.
@@ -187,13 +188,16 @@ impl Connection {
                 return Flow::Yield;
             }
             let room = receiving_room(&self.state, buffer.len());
-            let flow = self.receive(buffer, input, room, desk);
-            if matches!(flow, Flow::Next) {
-                let received = (input.end - input.start) as u64;
-                self.pace.earn(received, desk.monotonic_ms, desk.least_receiving());
-                self.set_paced_deadline(desk, desk.config.timeouts.body);
-            }
-            return flow;
+            return match self.receive(buffer, input, room, desk) {
+                Flow::Next => {
+                    let received = (input.end - input.start) as u64;
+                    self.pace.earn(received, desk.monotonic_ms, desk.least_receiving());
+                    self.set_paced_deadline(desk, desk.config.timeouts.body);
+                    Flow::Next
+                }
+                Flow::Close(_) => Flow::Close(CloseReason::Aborted),
+                flow @ (Flow::Yield | Flow::Wait) => flow,
+            };
         }
         receiving.owes_continue = false;
         match take_content(receiving, input, buffer) {
@@ -202,8 +206,8 @@ impl Connection {
                 let State::RecvBody(receiving) = std::mem::replace(&mut self.state, State::RecvHead) else {
                     return Flow::Close(CloseReason::Aborted);
                 };
-                let Receiving { sink, asked, .. } = *receiving;
-                self.finish_body(sink.finish(), asked, desk)
+                let Receiving { taker, asked, .. } = *receiving;
+                self.finish_body(taker.finish(), asked, desk)
             }
             Err(refusal) => {
                 input.consume(usize::MAX / 2);
@@ -214,7 +218,7 @@ impl Connection {
 
     fn finish_body(&mut self, finish: Finish, asked: Asked, desk: &mut Desk) -> Flow {
         match finish {
-            Finish::Reply(answer) => self.answer(asked, answer, desk),
+            Finish::Reply(answer) => self.answer(&asked, answer, desk),
             Finish::Job(job) => self.start_job(job, asked, desk),
         }
     }
@@ -223,7 +227,7 @@ impl Connection {
         if desk.offload.submit(self.token, Task::Job(job)) {
             return self.await_job(Awaiting::Answer(asked), desk);
         }
-        self.answer(asked, Err(busy()), desk)
+        self.answer(&asked, Err(busy()), desk)
     }
 
     /// Content that can't be taken: what follows it can't be found any more.
@@ -231,10 +235,28 @@ impl Connection {
         let State::RecvBody(receiving) = std::mem::replace(&mut self.state, State::RecvHead) else {
             return Flow::Close(CloseReason::Aborted);
         };
-        let mut asked = receiving.asked;
+        let Receiving { taker, mut asked, .. } = *receiving;
         asked.facts.keep_alive = false;
-        let response = content::error(refusal, asked.error_form);
-        self.reply_later(response, &asked, desk)
+        match taker {
+            // Content that nobody takes changes nothing of the answer, however long it is.
+            Taker::Nobody(finish) if refusal.status == Status::CONTENT_TOO_LARGE => {
+                self.finish_body(finish, asked, desk)
+            }
+            Taker::Nobody(_) => self.answer(&asked, Err(refusal.clone()), desk),
+            Taker::Sink(sink) => {
+                desk.offload.forget(self.token, sink);
+                self.answer(&asked, Err(refusal.clone()), desk)
+            }
+        }
+    }
+
+    /// The connection ends: what was received of an upload is given up.
+    pub(super) fn abandon_body(&mut self, desk: &Desk) {
+        if let State::RecvBody(receiving) = std::mem::replace(&mut self.state, State::Linger)
+            && let Taker::Sink(sink) = receiving.taker
+        {
+            desk.offload.forget(self.token, sink);
+        }
     }
 
     /// Reads what a client still sends after our last word, until it notices.
@@ -260,7 +282,12 @@ fn receiving_room(state: &State, buffer_bytes: usize) -> usize {
     match state {
         State::RecvBody(receiving) => match receiving.decoder {
             Decoder::Length(left) => usize::try_from(left).unwrap_or(usize::MAX).min(buffer_bytes),
-            Decoder::Chunked(_) => buffer_bytes,
+            // A little more than the chunk, for what stands between two; not so much that requests behind the content
+            // would pile up in our memory.
+            Decoder::Chunked(ref decoder) => {
+                let left = usize::try_from(decoder.left_in_chunk()).unwrap_or(usize::MAX);
+                left.saturating_add(BETWEEN_CHUNKS_BYTES).min(buffer_bytes)
+            }
         },
         State::RecvProxy | State::RecvHead | State::AwaitJob(_) | State::SendReply(_) | State::Linger => 0,
     }
@@ -293,7 +320,7 @@ fn take_content(receiving: &mut Receiving, input: &mut Input, buffer: &[u8]) -> 
     };
     receiving.room = room;
     if !content.is_empty() {
-        receiving.sink.take(content)?;
+        receiving.taker.take(content)?;
     }
     input.consume(used);
     Ok(if is_end { Taken::All } else { Taken::More })
@@ -310,12 +337,4 @@ fn busy() -> Refusal {
     use crate::message::{FieldName, Value};
     Refusal::new(Status::SERVICE_UNAVAILABLE, "The server is busy; try again in a moment.")
         .with_field(FieldName::RetryAfter, Value::Number(1))
-}
-
-/// Shorthand for the send half, which answers in the error form of the request.
-pub(super) fn respond(answer: Result<Response, Refusal>, form: ErrorForm) -> (Response, bool) {
-    match answer {
-        Ok(response) => (response, false),
-        Err(refusal) => (content::error(&refusal, form), refusal.ends_connection),
-    }
 }

@@ -10,8 +10,9 @@ use super::clients::Clients;
 use super::desk::Desk;
 use super::event_loop::EventLoop;
 use super::offload::Offload;
+use super::sweep::Sweeper;
 use super::vitals::Vitals;
-use super::{sandbox, seccomp, sweep};
+use super::{sandbox, seccomp};
 use crate::content::Cache;
 use crate::heritage::Heritage;
 use crate::log::{AccessLog, Level};
@@ -48,8 +49,9 @@ fn serve(mut heritage: Heritage) -> Result<(), Box<dyn std::error::Error>> {
     let mut seal = sandbox::seal_filesystem(heritage.root.as_fd(), can_write, config.sandbox)?;
     // 5. The helper threads, before the filter that forbids to make any.
     let offload = Offload::start()?;
-    if can_write && heritage.sweeps {
-        sweep::start(heritage.root.clone(), heritage.logs.clone())?;
+    let sweeper = if can_write { Some(Sweeper::start(heritage.root.clone(), heritage.logs.clone())?) } else { None };
+    if let Some(sweeper) = sweeper.as_ref().filter(|_| heritage.sweeps) {
+        sweeper.sweep();
     }
     // 6. The system call filter, on every thread.
     seal.add_filter(seccomp::allow_only_needed_calls(), config.sandbox)?;
@@ -79,7 +81,7 @@ fn serve(mut heritage: Heritage) -> Result<(), Box<dyn std::error::Error>> {
     };
     let acceptor = Acceptor::new(heritage.entrances, desk.config.limits.connections);
     let seal = desk.boards.seal.clone();
-    let mut event_loop = EventLoop::new(epoll, acceptor, desk, heritage.logs, board, vitals);
+    let mut event_loop = EventLoop::new(epoll, acceptor, desk, sweeper, heritage.logs, board, vitals);
     event_loop.join(&heritage.control)?;
     board.connections.store(0, Relaxed);
     board.ready_since.store(now.unix_seconds, Relaxed);

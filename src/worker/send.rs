@@ -2,18 +2,18 @@
 //! Process: worker, sealed. Blocks: never; `sendfile` may wait for a disk that has not read the file yet.
 
 use std::io::Write;
+use std::net::IpAddr;
 
 use super::close_reason::CloseReason;
 use super::connection::{Connection, Flow, State};
 use super::desk::Desk;
 use super::exchange::{Asked, Awaiting, Sending, Then};
 use super::offload::Task;
-use super::recv::respond;
 use super::transport::Transferred;
 use crate::content::{self, ErrorForm};
 use crate::http::{self, Facts, Head, Reply};
 use crate::log::RequestLine;
-use crate::message::{Body, BodySource, FieldName, Fields, Progress, Refusal, Request, Response, Status};
+use crate::message::{Body, BodySource, FieldName, Fields, Progress, Refusal, Request, Response};
 
 /// A body up to this size is copied behind its head, so that many replies go out in one call.
 const COPIED_BODY_BYTES: usize = 16 * 1024;
@@ -26,9 +26,12 @@ impl Connection {
         facts: Facts,
         request: &Request<'_>,
         head: &Head<'_>,
+        is_last: bool,
         desk: &mut Desk,
     ) -> Flow {
-        self.reply(response, facts, close_politely(facts), Some(log_line(request, head)), desk)
+        // A client that wanted to close, and has sent nothing more, need not be waited for.
+        let unless_kept = if facts.client_closes && is_last { Then::Close } else { Then::Linger };
+        self.reply(response, facts, unless_kept, Some(log_line(request, head)), desk)
     }
 
     /// The same for an answer that comes before content which will not be read.
@@ -44,20 +47,11 @@ impl Connection {
     }
 
     /// Answers a request whose bytes are gone.
-    pub(super) fn answer(&mut self, asked: Asked, answer: Result<Response, Refusal>, desk: &mut Desk) -> Flow {
-        let mut asked = asked;
-        let (response, ends_connection) = respond(answer, asked.error_form);
-        asked.facts.keep_alive &= !ends_connection && !desk.is_draining;
-        self.reply_later(response, &asked, desk)
-    }
-
-    /// The same with a finished response.
-    pub(super) fn reply_later(&mut self, response: Response, asked: &Asked, desk: &mut Desk) -> Flow {
-        if response.status == Status::CREATED || response.status == Status::NO_CONTENT {
-            desk.tally.uploads += u64::from(asked.facts.method == crate::message::Method::Put);
-        }
+    pub(super) fn answer(&mut self, asked: &Asked, answer: Result<Response, Refusal>, desk: &mut Desk) -> Flow {
+        let response = answer.unwrap_or_else(|refusal| content::error(&refusal, asked.error_form));
+        let facts = Facts { keep_alive: asked.facts.keep_alive && !desk.is_draining, ..asked.facts };
         let line = asked.for_log.as_ref().map(|words| words.line(NOTHING_KNOWN));
-        self.reply(response, asked.facts, Then::Linger, line, desk)
+        self.reply(response, facts, Then::Linger, line, desk)
     }
 
     /// Answers bytes that are no request.
@@ -99,12 +93,8 @@ impl Connection {
         desk.tally.count_answer(status);
         let Reply { body, is_chunked, keep_alive } = http::format(response, facts, &desk.date, &mut desk.out);
         let then = if keep_alive { Then::Next } else { unless_kept };
-        let line = line.filter(|_| desk.access_log.is_on()).map(|line| RequestLine {
-            client: self.client,
-            unix_seconds: desk.now.unix_seconds,
-            status: status.code(),
-            ..line
-        });
+        let line = line.filter(|_| desk.access_log.is_on());
+        let line = line.map(|line| fill_in(line, self.client, status.code(), desk));
         let copied = match &body {
             Body::Empty => Some(&[][..]),
             Body::Bytes(bytes) => Some(bytes.as_slice()),
@@ -152,7 +142,7 @@ impl Connection {
                     self.unsent.extend_from_slice(rest);
                     desk.out.clear();
                     self.note_sent(sent, desk);
-                    self.begin_sending(desk);
+                    self.begin_unsent(desk);
                     return Flow::Wait;
                 }
                 Transferred::End | Transferred::Broken => {
@@ -189,7 +179,7 @@ impl Connection {
             self.unsent.drain(..sent);
         }
         if sent > 0 {
-            self.set_paced_deadline(desk, desk.config.timeouts.send);
+            self.renew_deadline(desk);
         }
         flow
     }
@@ -201,7 +191,8 @@ impl Connection {
         if matches!(sending.body, Body::Bytes(_) | Body::Prepared { .. }) && self.unsent.is_empty() {
             return self.send_memory(desk);
         }
-        let is_file = matches!(sending.body, Body::File { .. });
+        // Without anything behind it, the kernel would hold the head back for 200 ms.
+        let is_file = matches!(sending.body, Body::File { length: 1.., .. });
         match self.flush(desk, is_file) {
             Flow::Next => {}
             flow @ (Flow::Wait | Flow::Yield | Flow::Close(_)) => return flow,
@@ -291,7 +282,19 @@ impl Connection {
         if desk.offload.submit(self.token, Task::Piece(source)) {
             return self.await_job(Awaiting::Piece(*sending), desk);
         }
+        self.state = State::SendReply(sending);
         Flow::Close(CloseReason::Overloaded)
+    }
+
+    /// The client sends nothing more: what is owed to it goes out, then the connection is closed.
+    pub(super) fn close_when_sent(&mut self, desk: &Desk) -> Flow {
+        if self.unsent.is_empty() && desk.out.is_empty() {
+            return Flow::Close(CloseReason::ClientDone);
+        }
+        self.begin_sending(desk);
+        let (body, then, log) = (Body::Empty, Then::Close, None);
+        self.state = State::SendReply(Box::new(Sending { body, is_chunked: false, then, log, sent_bytes: 0 }));
+        Flow::Next
     }
 
     /// A piece has come: format it, and send it on.
@@ -341,20 +344,45 @@ impl Connection {
         }
     }
 
-    /// Writes the log line of a reply that is over, finished or not.
-    pub(super) fn log_reply(&mut self, desk: &mut Desk) {
-        let sending = match &mut self.state {
-            State::SendReply(sending) => sending,
-            State::AwaitJob(awaiting) => match &mut **awaiting {
-                Awaiting::Piece(sending) => sending,
-                Awaiting::Answer(_) => return,
-            },
-            State::RecvProxy | State::RecvHead | State::RecvBody(_) | State::Linger => return,
-        };
-        if let Some(line) = sending.log.take() {
+    /// Writes the log line of a reply that is over.
+    fn log_reply(&mut self, desk: &mut Desk) {
+        if let State::SendReply(sending) = &mut self.state
+            && let Some(line) = sending.log.take()
+        {
             desk.access_log.finish(&line, sending.sent_bytes);
         }
     }
+
+    /// Writes the log line of whatever was under way when the connection ended.
+    pub(super) fn log_end(&mut self, desk: &mut Desk) {
+        match &mut self.state {
+            State::SendReply(_) => self.log_reply(desk),
+            State::AwaitJob(awaiting) => match &mut **awaiting {
+                Awaiting::Piece(sending) => {
+                    if let Some(line) = sending.log.take() {
+                        desk.access_log.finish(&line, sending.sent_bytes);
+                    }
+                }
+                Awaiting::Answer(asked) => log_unanswered(asked, self.client, desk),
+            },
+            State::RecvBody(receiving) => log_unanswered(&receiving.asked, self.client, desk),
+            State::RecvProxy | State::RecvHead | State::Linger => {}
+        }
+    }
+}
+
+/// A request whose client was gone before its answer: 499, as nginx's users know it.
+fn log_unanswered(asked: &Asked, client: Option<IpAddr>, desk: &mut Desk) {
+    const CLIENT_CLOSED_REQUEST: u16 = 499;
+    if let Some(words) = &asked.for_log {
+        let line = fill_in(words.line(NOTHING_KNOWN), client, CLIENT_CLOSED_REQUEST, desk);
+        desk.access_log.write(&line, 0);
+    }
+}
+
+/// Adds to a line what the worker knows.
+fn fill_in<'r>(line: RequestLine<'r>, client: Option<IpAddr>, status: u16, desk: &Desk) -> RequestLine<'r> {
+    RequestLine { client, unix_seconds: desk.now.unix_seconds, status, ..line }
 }
 
 /// Stands for a source that is with a helper thread.
@@ -364,11 +392,6 @@ impl BodySource for Away {
     fn fill(&mut self, _out: &mut Vec<u8>) -> std::io::Result<Progress> {
         Err(std::io::ErrorKind::Unsupported.into())
     }
-}
-
-/// A client that wanted to close sends nothing more; one that did not must be waited for.
-fn close_politely(facts: Facts) -> Then {
-    if facts.client_closes { Then::Close } else { Then::Linger }
 }
 
 /// What the access log says of bytes that are no request; the rest is filled in when the answer is known.

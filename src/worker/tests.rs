@@ -222,3 +222,43 @@ fn continue_comes_after_the_checks_and_before_the_content() {
     let answer = String::from_utf8(converse(&mut desk, &[refused.as_bytes()], usize::MAX)).unwrap();
     assert!(answer.starts_with("HTTP/1.1 404 Not Found\r\n") && answer.contains("Connection: close"), "{answer}");
 }
+
+#[test]
+fn an_empty_upload_makes_an_empty_file() {
+    let root = site();
+    let mut desk = desk(root.path());
+    for (name, framing) in [("a", "Content-Length: 0\r\n"), ("b", "")] {
+        let upload = format!("PUT /{name} HTTP/1.1\r\nHost: a\r\n{framing}\r\n");
+        let answer = converse(&mut desk, &[upload.as_bytes()], usize::MAX);
+        assert!(answer.starts_with(b"HTTP/1.1 201 Created"), "{}", String::from_utf8_lossy(&answer));
+        assert_eq!(std::fs::read(root.path().join(name)).unwrap(), b"");
+    }
+}
+
+#[test]
+fn too_long_a_content_is_refused_before_it_is_asked_for() {
+    let root = site();
+    let mut desk = desk(root.path());
+    Arc::get_mut(&mut desk.config).unwrap().limits.body_bytes = 5;
+    for target in ["PUT /f", "POST /sha256"] {
+        let head = format!("{target} HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 6\r\n\r\n");
+        let answer = String::from_utf8(converse(&mut desk, &[head.as_bytes()], usize::MAX)).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("Connection: close"), "{answer}");
+    }
+}
+
+#[test]
+fn content_that_nobody_takes_does_not_change_the_answer() {
+    let root = site();
+    let mut desk = desk(root.path());
+    let long = "x".repeat(2_000_000);
+    for (target, status) in [("GET /small.txt", "200 OK"), ("PUT /.hidden", "404 Not Found")] {
+        let request = format!(
+            "{target} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{long}\r\n0\r\n\r\n",
+            long.len()
+        );
+        let answer = String::from_utf8(converse(&mut desk, &[request.as_bytes()], usize::MAX)).unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{target}: {answer}");
+        assert!(answer.contains("Connection: close"), "{target}: {answer}");
+    }
+}

@@ -8,8 +8,8 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use crate::content::is_hidden;
-use crate::sys::directory::{Directory, identity_beneath};
-use crate::sys::file::{FileKind, Identity};
+use crate::sys::directory::Directory;
+use crate::sys::file::{FileKind, Identity, identity_beneath};
 
 /// Names looked at in one piece of work: a system call or two each, so well below 1 ms on a warm cache.
 const NAMES_A_PIECE: usize = 256;

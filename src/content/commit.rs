@@ -1,0 +1,186 @@
+//! Changing a folder: what decides whether a target may be changed, and the steps that change it.
+//! Process: worker, sealed; `Commit::run` on a helper thread. Fails with: 403, 404, 409, 412, 500, 503, 507.
+//! What is decided before the content comes is decided again at commit, under the lock of the folder.
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use super::files::tag_of;
+use super::served::refuse_exhausted;
+use super::temporary::Temporary;
+use super::{Context, refuse_open};
+use crate::config::{Durability, Verb, Verbs};
+use crate::message::{
+    FieldName, HttpDate, Method, Preconditions, Refusal, Response, Status, Validators, Value, Verdict,
+};
+use crate::sys::failure::{OpenFailure, WriteFailure};
+use crate::sys::file::{self, FileKind, Identity};
+
+/// The folder and the last name of a path.
+pub(super) fn split(path: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
+    let slash = memchr::memrchr(b'/', path).map_or(0, |at| at + 1);
+    let (folder, name) = path.split_at(slash.min(path.len()));
+    if name.is_empty() {
+        return Err(Refusal::new(Status::CONFLICT, "This is a folder: add the name of the file to the address."));
+    }
+    // NAME_MAX of every Linux file system.
+    if name.len() > 255 {
+        return Err(Refusal::new(Status::BAD_REQUEST, "The name of the file is longer than 255 bytes."));
+    }
+    Ok((folder, name))
+}
+
+/// Opens the folder of a target that is to be changed.
+pub(super) fn open_folder(ctx: &Context<'_>, path: &[u8]) -> Result<File, Refusal> {
+    let no_folder = || Refusal::new(Status::CONFLICT, "The folder of this file does not exist.");
+    let folder = file::open_beneath(ctx.root, path).map_err(|error| match OpenFailure::of(&error) {
+        OpenFailure::Absent => no_folder(),
+        OpenFailure::Forbidden | OpenFailure::Exhausted | OpenFailure::Broken => refuse_open(&error),
+    })?;
+    let kind = file::identity(&folder).map_err(|error| refuse_open(&error))?.kind;
+    if kind == FileKind::Directory { Ok(folder) } else { Err(no_folder()) }
+}
+
+/// What has the target's name now. Only a regular file can be updated or removed.
+pub(super) fn current(folder: &File, name: &[u8]) -> Result<Option<Identity>, Refusal> {
+    match file::identity_of_entry(folder.as_fd(), name) {
+        Ok(identity) if identity.kind == FileKind::Regular => Ok(Some(identity)),
+        Ok(_) => Err(Refusal::new(Status::CONFLICT, "Something that is not a regular file has this name.")),
+        Err(error) if OpenFailure::of(&error) == OpenFailure::Absent => Ok(None),
+        Err(error) => Err(refuse_open(&error)),
+    }
+}
+
+/// The refusal for a failed write, the same wherever it fails.
+pub(super) fn write_refusal(error: &io::Error) -> Refusal {
+    let (status, detail) = match WriteFailure::of(error) {
+        WriteFailure::Exhausted => return refuse_exhausted(),
+        WriteFailure::NoRoom => (Status::INSUFFICIENT_STORAGE, "There is not enough room for this file."),
+        WriteFailure::TooLarge => (Status::CONTENT_TOO_LARGE, "The file system takes no file of this size."),
+        WriteFailure::Forbidden => (Status::FORBIDDEN, "The server has no right to write here."),
+        // Both only in a race: somebody else made, removed or moved what was looked at a moment ago.
+        WriteFailure::Taken => (Status::PRECONDITION_FAILED, "Somebody else has just made this file."),
+        WriteFailure::Absent => (Status::CONFLICT, "The folder of this file does not exist any more."),
+        WriteFailure::Broken => (Status::INTERNAL_SERVER_ERROR, "The file could not be stored."),
+    };
+    Refusal::new(status, detail)
+}
+
+/// What decides whether a target may be changed: once before the content, and again at commit.
+pub(super) struct Rules {
+    pub(super) method: Method,
+    pub(super) verbs: Verbs,
+    pub(super) preconditions: Preconditions,
+}
+
+impl Rules {
+    /// May the target, as it is now, be changed by this request?
+    pub(super) fn decide(&self, current: Option<&Identity>) -> Result<(), Refusal> {
+        if current.is_none() && self.method == Method::Post {
+            return Err(Refusal::new(Status::NOT_FOUND, "POST updates a file that exists; PUT would create this one."));
+        }
+        let verb = if current.is_some() { Verb::Replace } else { Verb::Create };
+        if !self.verbs.contains(verb) {
+            let what = if current.is_some() { "Files may not be replaced here." } else { "No new files here." };
+            return Err(Refusal::new(Status::FORBIDDEN, what));
+        }
+        self.check_preconditions(current)
+    }
+
+    /// 412 with the current tag, so that the client can see what it would overwrite.
+    pub(super) fn check_preconditions(&self, current: Option<&Identity>) -> Result<(), Refusal> {
+        let validators = current.map(|identity| Validators {
+            // Under the lock no upload is under way, so the tag says all there is to say: it is strong.
+            etag: Some(tag_of(identity)),
+            last_modified: Some(HttpDate::from_unix_seconds(identity.modified_seconds())),
+        });
+        match self.preconditions.evaluate(self.method, validators) {
+            Verdict::Proceed => Ok(()),
+            Verdict::NotModified | Verdict::Failed => {
+                let detail = "The file is not in the state that the precondition names.";
+                let refusal = Refusal::new(Status::PRECONDITION_FAILED, detail);
+                Err(match current {
+                    Some(identity) => refusal.with_field(FieldName::ETag, Value::Tag(tag_of(identity))),
+                    None => refusal,
+                })
+            }
+        }
+    }
+}
+
+/// What makes a complete temporary the target.
+pub(super) struct Commit {
+    /// The target's name in its folder.
+    pub(super) name: Vec<u8>,
+    /// The target's address, for `Location`.
+    pub(super) location: String,
+    pub(super) durability: Durability,
+    pub(super) rules: Rules,
+}
+
+impl Commit {
+    /// Sync, lock, compare, rename, sync the folder; then, and only then, the answer.
+    pub(super) fn run(self, temporary: Temporary) -> Result<Response, Refusal> {
+        let failed = |error: io::Error| write_refusal(&error);
+        if self.durability == Durability::Full {
+            // A failed fsync is never tried again: the kernel may have dropped the pages that it could not write.
+            temporary.file().sync_all().map_err(failed)?;
+        }
+        let lock = lock_folder(temporary.folder())?;
+        let before = current(&lock, &self.name)?;
+        self.rules.decide(before.as_ref())?;
+        let stored = temporary.file().try_clone().map_err(failed)?;
+        match before {
+            Some(before) => {
+                file::set_mode(&stored, before.mode & 0o777).map_err(failed)?;
+                temporary.replace(&self.name).map_err(failed)?;
+            }
+            None => temporary.install_new(&self.name).map_err(failed)?,
+        }
+        if self.durability == Durability::Full {
+            lock.sync_all().map_err(failed)?;
+        }
+        let mut response = match before {
+            Some(_) => Response::new(Status::NO_CONTENT),
+            None => Response::new(Status::CREATED).with_field(FieldName::Location, self.location),
+        };
+        // The rename has changed the inode's times, so they are asked for now.
+        response.validators.etag = Some(tag_of(&file::identity(&stored).map_err(failed)?));
+        Ok(response)
+    }
+}
+
+/// The lock of all commits in a folder, in every worker of every generation: flock(2) on a descriptor of its own.
+/// It is held for some milliseconds; somebody who holds it for longer is no worker that is well, and must not take the
+/// helper threads with him.
+pub(super) fn lock_folder(folder: &File) -> Result<File, Refusal> {
+    const LIMIT: Duration = Duration::from_secs(10);
+    const LONGEST_PAUSE: Duration = Duration::from_millis(10);
+    let lock = file::reopen_folder(folder.as_fd()).map_err(|error| write_refusal(&error))?;
+    let begin = Instant::now();
+    let mut pause = Duration::from_micros(50);
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(TryLockError::Error(error)) => return Err(write_refusal(&error)),
+            Err(TryLockError::WouldBlock) if begin.elapsed() < LIMIT => std::thread::sleep(pause),
+            Err(TryLockError::WouldBlock) => {
+                let refusal = Refusal::new(Status::SERVICE_UNAVAILABLE, "The folder of this file is busy.");
+                return Err(refusal.with_field(FieldName::RetryAfter, Value::Number(1)));
+            }
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Looks whether so many bytes would fit, so that a client need not send them to hear that they don't. Nothing is
+/// reserved: whoever announces much and sends nothing would take the room from everybody else.
+pub(super) fn check_room(folder: &File, bytes: u64) -> Result<(), Refusal> {
+    let free = file::free_bytes(folder).map_err(|error| write_refusal(&error))?;
+    if bytes > free {
+        return Err(Refusal::new(Status::INSUFFICIENT_STORAGE, "There is not enough room for this file."));
+    }
+    Ok(())
+}
