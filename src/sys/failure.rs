@@ -38,6 +38,8 @@ impl OpenFailure {
 /// Why a file could not be written, made, renamed or removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WriteFailure {
+    /// This process, or the machine, has no descriptor or memory left; later it may work.
+    Exhausted,
     /// The disk, or a quota, is full.
     NoRoom,
     /// The file system takes no file of that size.
@@ -59,6 +61,8 @@ impl WriteFailure {
         let number = Errno::from_raw(error.raw_os_error().unwrap_or(0));
         if matches!(number, Errno::ENOSPC | Errno::EDQUOT) {
             Self::NoRoom
+        } else if matches!(number, Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM) {
+            Self::Exhausted
         } else if number == Errno::EFBIG {
             Self::TooLarge
         } else if matches!(number, Errno::EACCES | Errno::EPERM | Errno::EROFS) {
@@ -86,6 +90,9 @@ mod tests {
         assert_eq!(of(Errno::EACCES), OpenFailure::Forbidden);
         assert_eq!(of(Errno::EMFILE), OpenFailure::Exhausted);
         assert_eq!(of(Errno::EIO), OpenFailure::Broken);
+        let of_write = |number: Errno| WriteFailure::of(&io::Error::from(number));
+        assert_eq!(of_write(Errno::ENOSPC), WriteFailure::NoRoom);
+        assert_eq!(of_write(Errno::ENFILE), WriteFailure::Exhausted);
         assert_eq!(OpenFailure::of(&io::Error::other("no number")), OpenFailure::Broken);
     }
 }
