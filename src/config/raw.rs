@@ -8,14 +8,15 @@ use toml::de::{DeTable, DeValue};
 
 use super::error_pages::{PagePath, RawErrorPages};
 use super::fields::RawFieldRules;
+use super::networks::{Network, Proxy};
 use super::redirects::RawRedirects;
 use super::routes::Routes;
 use super::scalar::Many;
 use super::units::{Count, Size, Wait};
 use super::values::{Account, FileMode, IndexName, Root, Workers};
 use super::{
-    AccessRules, Cache, Config, Durability, ErrorPages, HostName, Limits, ListenAddress, Log, LogTarget, Precompressed,
-    Redirects, RouteRule, Sandbox, Site, Timeouts, Uploads, access, fields,
+    AccessRules, Cache, Config, Durability, ErrorPages, ForwardedField, HostName, Limits, Listen, Log, LogTarget,
+    Precompressed, Redirects, RouteRule, Sandbox, Site, Timeouts, Uploads, access, fields,
 };
 
 /// Puts what was said in the place of what held before.
@@ -80,7 +81,9 @@ macro_rules! field {
 }
 
 table!(RawConfig sets Config {
-    listen: Option<Many<ListenAddress>>,
+    listen: Option<Many<Listen>>,
+    trusted_proxies: Option<Many<Proxy>>,
+    forwarded_field: Option<ForwardedField>,
     user: Option<Account>,
     group: Option<Account>,
     workers: Option<Workers>,
@@ -141,7 +144,11 @@ table!(RawLimits sets Limits {
     ranges: Option<Count>,
     body_bytes: Option<Size>,
     connections: Option<Count>,
+    connections_per_client: Option<Count>,
+    exempt_clients: Option<Many<Network>>,
     requests_per_connection: Option<Count>,
+    min_body_bytes_per_second: Option<Size>,
+    min_send_bytes_per_second: Option<Size>,
 });
 
 table!(RawTimeouts sets Timeouts {
@@ -149,6 +156,7 @@ table!(RawTimeouts sets Timeouts {
     body: Option<Wait>,
     idle: Option<Wait>,
     send: Option<Wait>,
+    lag: Option<Wait>,
     drain: Option<Wait>,
     quit: Option<Wait>,
 });
@@ -289,7 +297,7 @@ mod tests {
         let text = "workers = 3\nlisten = \"[::1]:80\"\n[limits]\nhead_bytes = 4096\n[timeouts]\nidle = \"5m\"\n";
         RawConfig::parse(text).unwrap_or_default().apply_to(&mut config);
         let mut expected = Config { workers: 3, ..Config::default() };
-        expected.listen = vec![ListenAddress::Tcp("[::1]:80".parse().unwrap())];
+        expected.listen = vec!["[::1]:80".parse().unwrap()];
         expected.limits.head_bytes = 4096;
         expected.timeouts.idle = std::time::Duration::from_secs(300);
         assert_eq!(config, expected);

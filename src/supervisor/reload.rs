@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::generation::{Farewell, Generation, Offer};
-use super::listeners::listen;
+use super::listeners::{Listening, listen};
 use super::start::{StartError, complain, open_roots, system};
 use super::{Phase, Supervisor, notify};
 use crate::config;
 use crate::log::{Level, Logs};
-use crate::sys::socket::{Listener, LocalAddress};
+use crate::sys::socket::LocalAddress;
 
 impl Supervisor {
     /// Begins a reload if one is wanted and nothing of the last one goes on: there are two generations at most, and
@@ -84,7 +84,7 @@ impl Supervisor {
 /// What is served where, in one line.
 fn announcement(generation: &Generation) -> String {
     let offer = &generation.offer;
-    let places: Vec<_> = offer.listeners.iter().map(|(_, listener)| place(listener)).collect();
+    let places: Vec<_> = offer.listeners.iter().map(place).collect();
     let (version, workers, sites) = (env!("CARGO_PKG_VERSION"), offer.config.workers, &offer.config.sites);
     let mut roots = sites.default.root.display().to_string();
     let plural = |count: usize, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
@@ -94,9 +94,10 @@ fn announcement(generation: &Generation) -> String {
     format!("fileserv {version} serves {roots} at {} with {}", places.join(" and "), plural(workers.into(), "worker"))
 }
 
-fn place(listener: &Listener) -> String {
-    match listener.local_address() {
+fn place((listen, listener): &Listening) -> String {
+    let place = match listener.local_address() {
         LocalAddress::Tcp(address) => format!("http://{address}/"),
         LocalAddress::Unix(path) => format!("unix:{}", path.display()),
-    }
+    };
+    if listen.proxy_protocol { format!("{place} (behind a proxy)") } else { place }
 }
