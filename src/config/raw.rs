@@ -13,8 +13,8 @@ use super::scalar::Many;
 use super::units::{Count, Size, Wait};
 use super::values::{Account, FileMode, IndexName, Root, Workers};
 use super::{
-    AccessRules, Cache, Config, Durability, ForwardedField, Limits, Listen, Log, LogTarget, RouteRule, Sandbox,
-    Timeouts, Uploads,
+    AccessRules, Cache, Config, Durability, ForwardedField, Limits, Listen, Log, LogTarget, Precompressed, RouteRule,
+    Sandbox, Timeouts, Uploads,
 };
 
 /// Puts what was said in the place of what held before.
@@ -64,6 +64,7 @@ table!(RawConfig sets Config {
     workers: Option<Workers>,
     root: Option<Root>,
     index: Option<Many<IndexName>>,
+    precompressed: Option<Many<Precompressed>>,
     sandbox: Option<Sandbox>,
     routes: Routes,
     access: Option<AccessRules>,
@@ -83,6 +84,7 @@ table!(RawLimits sets Limits {
     head_bytes: Option<Size>,
     target_bytes: Option<Size>,
     fields: Option<Count>,
+    ranges: Option<Count>,
     body_bytes: Option<Size>,
     connections: Option<Count>,
     connections_per_client: Option<Count>,
@@ -105,6 +107,7 @@ table!(RawTimeouts sets Timeouts {
 table!(RawCache sets Cache {
     bytes: Option<Size>,
     file_bytes: Option<Size>,
+    digests: Option<Count>,
 });
 
 table!(RawLog sets Log {

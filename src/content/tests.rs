@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use super::{Context, Now};
+use super::{Context, KnownDigests, Now};
 use crate::config::{AccessRule, AccessRules, Cache, Config, Limits, Log, LogTarget, Verb, Verbs};
 use crate::message::{
     Body, BodyFraming, BodySource, Fields, Finish, Handled, Method, Progress, Provided, Receive, Refusal, Request,
@@ -44,6 +44,8 @@ impl World {
             boards: &self.boards,
             // A test's few bytes are not worth a lifetime of their own.
             cache: Box::leak(Box::new(super::Cache::new(&self.config.cache))),
+            known_digests: Box::leak(Box::new(KnownDigests::new(2))),
+            media_types: Box::leak(Box::default()),
             tally: Box::leak(Box::default()),
             scratch: Box::leak(Box::default()),
         }
@@ -55,9 +57,10 @@ fn config(allow: Verbs) -> Config {
     Config {
         root: PathBuf::from("/"),
         index: Vec::new(),
+        precompressed: Vec::new(),
         access: AccessRules::new(vec![AccessRule { path: "/".into(), allow }]),
-        limits: Limits { body_bytes: 1 << 40, ..defaults.limits },
-        cache: Cache { bytes: 0, file_bytes: 0 },
+        limits: Limits { ranges: 1, body_bytes: 1 << 40, ..defaults.limits },
+        cache: Cache { bytes: 0, file_bytes: 0, digests: 0 },
         log: Log { access: LogTarget::Off, error: LogTarget::Off },
         ..defaults
     }
@@ -107,7 +110,7 @@ pub(super) fn reply(handled: Handled) -> Response {
     match handled {
         Handled::Reply(response) => response,
         Handled::Receive(_) => panic!("wants content"),
-        Handled::Await(_) => panic!("wants work"),
+        Handled::Await(_) | Handled::Work(_) => panic!("wants work"),
     }
 }
 
@@ -120,6 +123,7 @@ pub(super) fn receive(handled: Handled, content: &[u8], piece: usize) -> Result<
     match sink.finish() {
         Finish::Reply(outcome) => outcome,
         Finish::Job(job) => job(),
+        Finish::Work(_) => panic!("wants work"),
     }
 }
 
@@ -129,7 +133,7 @@ pub(super) fn whole(body: Body) -> Vec<u8> {
         Body::Empty => Vec::new(),
         Body::Bytes(bytes) => bytes,
         Body::Source { mut source, .. } => drain(source.as_mut()).unwrap(),
-        Body::Prepared { .. } | Body::File { .. } => panic!("{body:?}"),
+        Body::Prepared { .. } | Body::File { .. } | Body::Parts(_) => panic!("{body:?}"),
     }
 }
 

@@ -7,6 +7,7 @@ mod conditional;
 mod fill_body;
 mod format;
 mod forwarded;
+mod integrity;
 mod parse;
 mod proxy_header;
 mod range;

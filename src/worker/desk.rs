@@ -8,7 +8,7 @@ use super::clients::Clients;
 use super::offload::Offload;
 use super::pace::Least;
 use crate::config::Config;
-use crate::content::{Cache, Context, Now};
+use crate::content::{Cache, Context, KnownDigests, MediaTypes, Now};
 use crate::http::HeadLimits;
 use crate::log::AccessLog;
 use crate::message::IMF_FIXDATE_BYTES;
@@ -24,6 +24,10 @@ pub(super) struct Desk {
     pub(super) boards: Boards,
     /// Small files.
     pub(super) cache: Cache,
+    /// Digests of files.
+    pub(super) known_digests: KnownDigests,
+    /// Media types by name.
+    pub(super) media_types: MediaTypes,
     /// Counts of this wake.
     pub(super) tally: Tally,
     /// How many connections each client has.
@@ -57,6 +61,8 @@ impl Desk {
             root: self.root.as_fd(),
             boards: &self.boards,
             cache: &mut self.cache,
+            known_digests: &self.known_digests,
+            media_types: &self.media_types,
             tally: &mut self.tally,
             scratch: &mut self.scratch,
         }

@@ -13,6 +13,8 @@ mod introduce;
 mod offload;
 mod pace;
 mod recv;
+#[cfg(test)]
+mod representation_tests;
 mod run;
 pub mod sandbox;
 pub mod seccomp;

@@ -29,6 +29,7 @@ mod quick;
 mod range;
 mod regressions;
 mod reload;
+mod representations;
 mod respawn;
 mod slow;
 mod smuggling;
