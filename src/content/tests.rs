@@ -57,7 +57,6 @@ fn config(allow: Verbs) -> Config {
     Config {
         root: PathBuf::from("/"),
         index: Vec::new(),
-        precompressed: Vec::new(),
         access: AccessRules::new(vec![AccessRule { path: "/".into(), allow }]),
         limits: Limits { ranges: 1, body_bytes: 1 << 40, ..defaults.limits },
         cache: Cache { bytes: 0, file_bytes: 0, digests: 0 },

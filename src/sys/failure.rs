@@ -25,7 +25,8 @@ impl OpenFailure {
         let number = Errno::from_raw(error.raw_os_error().unwrap_or(0));
         if matches!(number, Errno::ENOENT | Errno::ENOTDIR | Errno::EXDEV | Errno::ELOOP | Errno::ENAMETOOLONG) {
             Self::Absent
-        } else if matches!(number, Errno::EACCES | Errno::EPERM) {
+        } else if matches!(number, Errno::EACCES | Errno::EPERM | Errno::ENXIO) {
+            // ENXIO: a socket, which can't be opened, or a device without a driver.
             Self::Forbidden
         } else if matches!(number, Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::EAGAIN | Errno::ESTALE) {
             Self::Exhausted
@@ -88,6 +89,7 @@ mod tests {
             assert_eq!(of(number), OpenFailure::Absent, "{number}");
         }
         assert_eq!(of(Errno::EACCES), OpenFailure::Forbidden);
+        assert_eq!(of(Errno::ENXIO), OpenFailure::Forbidden);
         assert_eq!(of(Errno::EMFILE), OpenFailure::Exhausted);
         assert_eq!(of(Errno::EIO), OpenFailure::Broken);
         let of_write = |number: Errno| WriteFailure::of(&io::Error::from(number));
