@@ -41,10 +41,44 @@ fn conditional_download() {
     let get = |how: &[&str]| tools::curl(&[&["-o", out, "-w", "%{http_code}"], how, &[&url]].concat());
     assert_eq!(get(&["--etag-save", tags]), "200");
     assert_eq!(get(&["--etag-compare", tags]), "304");
+    // As scripts do it: the same file to compare with and to keep for the next time.
+    let both = ["--etag-compare", tags, "--etag-save", tags];
+    assert_eq!(get(&both), "304");
+    assert_eq!(get(&both), "304");
     assert_eq!(get(&["-z", server.site.path("hello.txt").to_str().unwrap()]), "304");
     server.site.write("hello.txt", "changed\n");
-    assert_eq!(get(&["--etag-compare", tags]), "200");
+    assert_eq!(get(&both), "200");
     assert_eq!(std::fs::read_to_string(out).unwrap(), "changed\n");
+    assert_eq!(get(&both), "304");
+}
+
+#[test]
+fn parts_are_what_was_asked_for() {
+    let server = Server::start();
+    let url = server.url("/alphabet.txt");
+    for (range, expected) in [("0-4", "abcde"), ("21-", "vwxyz"), ("-3", "xyz"), ("25-99", "z"), ("7-7", "h")] {
+        let got = tools::curl(&["-r", range, "-w", " %{http_code} ", &url]);
+        assert!(got.starts_with(&format!("{expected} 206 ")), "{range}: {got}");
+    }
+    let beyond = tools::attempt("curl", &["-q", "-sS", "--fail", "-r", "26-", &url]);
+    assert_eq!(beyond.status.code(), Some(22), "a part that does not exist is an error: {beyond:?}");
+}
+
+#[test]
+fn head_is_the_head_of_the_download() {
+    let server = Server::start();
+    // The date is the one field that may differ.
+    let fields = |head: &str| {
+        let lines = head.lines().filter(|line| !line.to_ascii_lowercase().starts_with("date:"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    for name in ["/hello.txt", "/large.bin", "/empty.txt"] {
+        let url = server.url(name);
+        let asked = fields(&tools::curl(&["-I", &url]));
+        assert_eq!(asked, fields(&tools::curl(&["-D", "-", "-o", "/dev/null", &url])), "{name}");
+        let length = format!("content-length: {}", server.site.read(name.trim_start_matches('/')).len());
+        assert!(asked.iter().any(|line| line.eq_ignore_ascii_case(&length)), "{length}: {asked:?}");
+    }
 }
 
 #[test]
