@@ -71,12 +71,14 @@ const fn wait(key: &'static str, days: u64, value: fn(&Config) -> u64) -> Bound 
     Bound { key, unit: Unit::Milliseconds, least: 10, most: days * DAY_MILLISECONDS, value }
 }
 
-const BOUNDS: [Bound; 14] = [
+const BOUNDS: [Bound; 16] = [
     // Below, no browser gets through; above, a few clients would hold all memory.
     bytes("limits.head_bytes", 256, 128 << 10, |config| config.limits.head_bytes as u64),
     bytes("limits.target_bytes", 16, 64 << 10, |config| config.limits.target_bytes as u64),
     // There is room for no more.
     count("limits.fields", FIELDS_LIMIT as u64, |config| config.limits.fields as u64),
+    // Each is a part with a head of its own.
+    count("limits.ranges", 1000, |config| config.limits.ranges as u64),
     bytes("limits.body_bytes", 0, 1024 << 40, |config| config.limits.body_bytes),
     // A million descriptors is what Linux gives a process at most, unless fs.nr_open was raised.
     count("limits.connections", 1_000_000, |config| config.limits.connections as u64),
@@ -90,6 +92,7 @@ const BOUNDS: [Bound; 14] = [
     bytes("cache.bytes", 0, 64 << 30, |config| config.cache.bytes as u64),
     // A cached file is read and sent in one piece, which must not hold up other clients.
     bytes("cache.file_bytes", 0, 1 << 20, |config| config.cache.file_bytes as u64),
+    Bound { least: 0, ..count("cache.digests", 1_000_000, |config| config.cache.digests as u64) },
 ];
 
 /// The keys that have bounds, and the bounds as they are written: `256 B` and `256 KiB`.

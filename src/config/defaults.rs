@@ -22,6 +22,8 @@ impl Default for Config {
             workers: Workers::auto().into(),
             root: "/srv/fileserv".into(),
             index: vec!["index.html".to_owned()],
+            // Looking for siblings costs an opening of a file or two a request.
+            precompressed: Vec::new(),
             sandbox: Sandbox::Required,
             routes: Vec::new(),
             access: everywhere(&[Verb::Read]),
@@ -29,8 +31,8 @@ impl Default for Config {
             uploads: Uploads { durability: Durability::Full, mode: 0o644 },
             limits: Limits::default(),
             timeouts: Timeouts::default(),
-            // A worker's share: a few thousand small pages.
-            cache: Cache { bytes: 32 * MIB, file_bytes: 128 * KIB },
+            // A worker's share: a few thousand small pages. A digest costs about 250 bytes.
+            cache: Cache { bytes: 32 * MIB, file_bytes: 128 * KIB, digests: 4096 },
             log: Log { access: LogTarget::Off, error: LogTarget::Stderr },
         }
     }
@@ -68,6 +70,8 @@ impl Default for Limits {
             target_bytes: 8 * KIB,
             // As many as there is room for.
             fields: FIELDS_LIMIT,
+            // Viewers of PDF files ask for a dozen; hundreds are meant to make work.
+            ranges: 32,
             // A photo, a video clip, a package; who takes disk images says so.
             body_bytes: 1 << 30,
             // An idle one costs a few hundred bytes, so a worker full of them needs 1 or 2 MiB.

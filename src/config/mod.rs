@@ -41,6 +41,8 @@ pub struct Config {
     pub root: PathBuf,
     /// Names that are served for a folder, in order of preference.
     pub index: Vec<String>,
+    /// Which compressed siblings of files are served, in order of preference.
+    pub precompressed: Vec<Precompressed>,
     /// Whether a worker may serve without its seal.
     pub sandbox: Sandbox,
     /// Paths that a content provider other than files answers.
@@ -57,6 +59,17 @@ pub struct Config {
     pub cache: Cache,
     /// Where logs go.
     pub log: Log,
+}
+
+/// A kind of file that holds, beside another one, the same content compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precompressed {
+    /// `NAME.br`.
+    Brotli,
+    /// `NAME.zst`.
+    Zstd,
+    /// `NAME.gz`.
+    Gzip,
 }
 
 /// Whether a worker may serve without its seal.
@@ -126,6 +139,8 @@ pub struct Limits {
     pub target_bytes: usize,
     /// Field lines of a head; more is 431.
     pub fields: usize,
+    /// Ranges that a request may ask for; with more of them the whole file is sent.
+    pub ranges: usize,
     /// Content of a request in bytes; more is 413.
     pub body_bytes: u64,
     /// Open connections a worker; at the limit it stops accepting.
@@ -158,6 +173,8 @@ pub struct Cache {
     pub bytes: usize,
     /// The largest file that is cached; larger ones are sent by `sendfile`.
     pub file_bytes: usize,
+    /// Files whose digests are kept; 0: none are made.
+    pub digests: usize,
 }
 
 /// Where logs go.

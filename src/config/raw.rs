@@ -12,8 +12,8 @@ use super::scalar::Many;
 use super::units::{Count, Size, Wait};
 use super::values::{Account, FileMode, IndexName, Root, Workers};
 use super::{
-    AccessRules, Cache, Config, Durability, Limits, ListenAddress, Log, LogTarget, RouteRule, Sandbox, Timeouts,
-    Uploads,
+    AccessRules, Cache, Config, Durability, Limits, ListenAddress, Log, LogTarget, Precompressed, RouteRule, Sandbox,
+    Timeouts, Uploads,
 };
 
 /// Puts what was said in the place of what held before.
@@ -61,6 +61,7 @@ table!(RawConfig sets Config {
     workers: Option<Workers>,
     root: Option<Root>,
     index: Option<Many<IndexName>>,
+    precompressed: Option<Many<Precompressed>>,
     sandbox: Option<Sandbox>,
     routes: Routes,
     access: Option<AccessRules>,
@@ -80,6 +81,7 @@ table!(RawLimits sets Limits {
     head_bytes: Option<Size>,
     target_bytes: Option<Size>,
     fields: Option<Count>,
+    ranges: Option<Count>,
     body_bytes: Option<Size>,
     connections: Option<Count>,
     requests_per_connection: Option<Count>,
@@ -97,6 +99,7 @@ table!(RawTimeouts sets Timeouts {
 table!(RawCache sets Cache {
     bytes: Option<Size>,
     file_bytes: Option<Size>,
+    digests: Option<Count>,
 });
 
 table!(RawLog sets Log {

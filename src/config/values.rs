@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::scalar::{Scalar, one_of, scalars};
-use super::{Durability, LogTarget, Sandbox};
+use super::{Durability, LogTarget, Precompressed, Sandbox};
 
-scalars!(Workers, FileMode, Account, Root, IndexName, Sandbox, Durability, LogTarget);
+scalars!(Workers, FileMode, Account, Root, IndexName, Precompressed, Sandbox, Durability, LogTarget);
 
 /// How many workers.
 pub(super) struct Workers(u16);
@@ -170,6 +170,14 @@ pub(super) fn path_below_root(text: &str) -> Result<(), String> {
         return Err(format!("{text:?} has a control character; no request matches it"));
     }
     Ok(())
+}
+
+impl Scalar for Precompressed {
+    const EXPECTED: &'static str = "one of \"br\", \"zstd\", \"gzip\"";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        one_of(text, &[("br", Self::Brotli), ("zstd", Self::Zstd), ("gzip", Self::Gzip)])
+    }
 }
 
 impl Scalar for Sandbox {

@@ -1,10 +1,11 @@
 //! What a path names: an index, a folder to list, a small file, a large one. Opened first, then asked what it is.
 //! Process: worker, sealed. Trusts: nothing of the path. Fails with: 403, 404, 503.
 
+use std::fs::File;
 use std::io;
 
 use super::page::link;
-use super::{Context, listing, readfile, refuse_open, sendfile};
+use super::{Context, disposition, listing, precompressed, readfile, refuse_open, sendfile};
 use crate::config::Verb;
 use crate::message::{ETag, FieldName, Handled, HttpDate, Provided, Refusal, Request, Response, Status, Validators};
 use crate::sys::failure::OpenFailure;
@@ -18,7 +19,7 @@ pub fn files(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
     if request.path.ends_with(b"/") {
         return folder(ctx, request);
     }
-    match file_at(ctx, &request.path) {
+    match file_at(ctx, request, &request.path) {
         Ok(Found::File(response)) => Ok(response.into()),
         Ok(Found::Folder) => Err(add_slash(request)),
         Err(error) => Err(error.into_refusal()),
@@ -48,11 +49,63 @@ impl Missing {
     }
 }
 
-fn file_at(ctx: &mut Context<'_>, path: &[u8]) -> Result<Found, Missing> {
+/// The file at a path, in the coding that the client likes best.
+fn file_at(ctx: &mut Context<'_>, request: &Request<'_>, path: &[u8]) -> Result<Found, Missing> {
+    let Some(original) = original(ctx, path)? else { return Ok(Found::Folder) };
+    let mut response = if ctx.config.precompressed.is_empty() {
+        original.into_response(ctx, path)
+    } else {
+        precompressed::choose(ctx, request, path, original)
+    };
+    if response.status == Status::OK && disposition::is_download(request.query) {
+        response.fields.push(FieldName::ContentDisposition, disposition::attachment(path));
+    }
+    Ok(Found::File(response))
+}
+
+/// A regular file that may be read, as it stands there.
+pub(super) enum Original {
+    /// From the cache, and still the same.
+    Cached(Response, Identity),
+    /// Opened for this request.
+    Opened(File, Identity),
+}
+
+impl Original {
+    /// Last change of its content, in nanoseconds since the epoch.
+    pub(super) fn modified(&self) -> i128 {
+        let (Self::Cached(_, identity) | Self::Opened(_, identity)) = self;
+        identity.modified
+    }
+
+    /// The answer that holds it.
+    pub(super) fn into_response(self, ctx: &mut Context<'_>, path: &[u8]) -> Response {
+        match self {
+            Self::Cached(response, _) => {
+                ctx.tally.cache_hits += 1;
+                response
+            }
+            Self::Opened(file, identity) => represent(ctx, path, path, file, identity),
+        }
+    }
+}
+
+/// The answer that holds an open regular file: read and kept under this key if it is small. `name` tells its type.
+pub(super) fn represent(ctx: &mut Context<'_>, key: &[u8], name: &[u8], file: File, identity: Identity) -> Response {
+    if ctx.cache.takes(&identity)
+        && let Some(response) = readfile(ctx, key, name, &file, identity)
+    {
+        ctx.tally.cache_misses += 1;
+        return response;
+    }
+    sendfile(ctx, name, file, &identity)
+}
+
+/// What stands at a path; `None` for a folder.
+fn original(ctx: &mut Context<'_>, path: &[u8]) -> Result<Option<Original>, Missing> {
     let may_read = ctx.config.access.verbs(path).contains(Verb::Read);
-    if may_read && let Some(response) = ctx.cache.lookup(ctx.root, path) {
-        ctx.tally.cache_hits += 1;
-        return Ok(Found::File(response));
+    if may_read && let Some((response, identity)) = ctx.cache.lookup(ctx.root, path) {
+        return Ok(Some(Original::Cached(response, identity)));
     }
     let file = open_beneath(ctx.root, path).map_err(Missing::Io)?;
     let identity = identity(&file).map_err(Missing::Io)?;
@@ -60,16 +113,8 @@ fn file_at(ctx: &mut Context<'_>, path: &[u8]) -> Result<Found, Missing> {
         FileKind::Regular if !may_read => {
             Err(Missing::Refused(Refusal::new(Status::FORBIDDEN, "Nobody may read here.")))
         }
-        FileKind::Regular => {
-            if ctx.cache.takes(&identity)
-                && let Some(response) = readfile(ctx, path, &file, identity)
-            {
-                ctx.tally.cache_misses += 1;
-                return Ok(Found::File(response));
-            }
-            Ok(Found::File(sendfile(ctx, path, file, &identity)))
-        }
-        FileKind::Directory => Ok(Found::Folder),
+        FileKind::Regular => Ok(Some(Original::Opened(file, identity))),
+        FileKind::Directory => Ok(None),
         FileKind::Symlink | FileKind::Special => {
             Err(Missing::Refused(Refusal::new(Status::FORBIDDEN, "This is not a regular file.")))
         }
@@ -85,7 +130,7 @@ fn folder(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
         candidate.clear();
         candidate.extend_from_slice(&request.path);
         candidate.extend_from_slice(name.as_bytes());
-        match file_at(ctx, &candidate) {
+        match file_at(ctx, request, &candidate) {
             Ok(Found::File(response)) => answer = Some(Ok(Handled::Reply(response))),
             Err(Missing::Io(error)) if OpenFailure::of(&error) == OpenFailure::Absent => continue,
             Ok(Found::Folder) => continue,

@@ -2,14 +2,18 @@
 //! Process: worker, sealed. A provider sees its `Context` and the request, and makes a response, or a refusal.
 
 mod commit;
+mod compress;
 mod delete;
+mod disposition;
 mod error;
 mod files;
+mod integrity;
 mod listing;
 mod media_type;
 mod page;
 mod parameters;
 mod perlin;
+mod precompressed;
 mod readfile;
 mod sendfile;
 mod served;
@@ -26,11 +30,13 @@ use crate::config::Config;
 use crate::message::HttpDate;
 use crate::stats::{Boards, Tally};
 
+pub use compress::compress;
 pub use delete::delete;
 pub use error::{ErrorForm, error};
 pub use files::files;
+pub use integrity::{KnownDigests, Wanted, add_digests};
 pub use listing::listing;
-pub use media_type::media_type;
+pub use media_type::MediaTypes;
 pub use perlin::perlin;
 pub use readfile::{Cache, readfile};
 pub use sendfile::sendfile;
@@ -52,11 +58,19 @@ pub struct Context<'w> {
     pub boards: &'w Boards,
     /// The worker's small files.
     pub cache: &'w mut Cache,
+    /// Digests of files that somebody has asked for.
+    pub known_digests: &'w KnownDigests,
+    /// Media types by name.
+    pub media_types: &'w MediaTypes,
     /// What the worker counts in this wake.
     pub tally: &'w mut Tally,
     /// A buffer for building paths; whoever uses it clears it first.
     pub scratch: &'w mut Vec<u8>,
 }
+
+/// What the key of a cached file begins with if the file stands for another one whose content it holds encoded. No path
+/// has this byte.
+const ENCODED_KEY: u8 = 0;
 
 /// The time at which the current wake began.
 #[derive(Debug, Clone, Copy)]

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use lru::LruCache;
 
 use super::files::{is_settled, validators_of};
-use super::{Context, media_type};
+use super::{Context, ENCODED_KEY};
 use crate::message::{
-    Body, FieldName, Prepared, Response, Status, Validators, Value, write_line, write_representation_lines,
+    Body, Digests, FieldName, Prepared, Response, Status, Validators, Value, write_line, write_representation_lines,
 };
 use crate::sys::file::{self, Identity};
 
@@ -50,30 +50,32 @@ impl Cache {
         usize::try_from(identity.size).is_ok_and(|size| size <= self.file_bytes_limit && size < self.bytes_limit)
     }
 
-    /// The cached answer for this path, if the file is still the one that was read.
+    /// The cached answer for this key (a path, or a path behind `ENCODED_KEY`) and the state of the file, if that is
+    /// still the one that was read.
     ///
     /// The question follows symlinks without `RESOLVE_BENEATH`; that can't let anything out, for it opens nothing, and
     /// what it is compared with (inode, size, both times) was opened beneath the root.
     #[must_use]
-    pub fn lookup(&mut self, root: BorrowedFd<'_>, path: &[u8]) -> Option<Response> {
-        let entry = self.entries.get(path)?;
+    pub fn lookup(&mut self, root: BorrowedFd<'_>, key: &[u8]) -> Option<(Response, Identity)> {
+        let entry = self.entries.get(key)?;
+        let path = key.strip_prefix(&[ENCODED_KEY]).unwrap_or(key);
         if file::identity_at(root, path).is_ok_and(|now| now == entry.identity) {
-            return Some(response_of(entry.prepared.clone(), entry.validators));
+            return Some((response_of(entry.prepared.clone(), entry.validators), entry.identity));
         }
-        self.forget(path);
+        self.forget(key);
         None
     }
 
-    fn forget(&mut self, path: &[u8]) {
-        if let Some((key, entry)) = self.entries.pop_entry(path) {
+    fn forget(&mut self, key: &[u8]) {
+        if let Some((key, entry)) = self.entries.pop_entry(key) {
             self.bytes = self.bytes.saturating_sub(weight(&key, &entry.prepared));
         }
     }
 
-    fn insert(&mut self, path: &[u8], entry: Entry) {
-        self.forget(path);
-        self.bytes += weight(path, &entry.prepared);
-        self.entries.put(path.into(), entry);
+    fn insert(&mut self, key: &[u8], entry: Entry) {
+        self.forget(key);
+        self.bytes += weight(key, &entry.prepared);
+        self.entries.put(key.into(), entry);
         while self.bytes > self.bytes_limit
             && let Some((key, oldest)) = self.entries.pop_lru()
         {
@@ -83,9 +85,9 @@ impl Cache {
 }
 
 /// What an entry costs: its parts, and about what the map and the allocator add.
-fn weight(path: &[u8], prepared: &Prepared) -> usize {
-    const OVERHEAD_BYTES: usize = 256;
-    path.len() + prepared.field_lines.len() + prepared.content.len() + OVERHEAD_BYTES
+fn weight(key: &[u8], prepared: &Prepared) -> usize {
+    const OVERHEAD_BYTES: usize = 384;
+    key.len() + prepared.field_lines.len() + prepared.content.len() + OVERHEAD_BYTES
 }
 
 fn response_of(prepared: Arc<Prepared>, validators: Validators) -> Response {
@@ -97,9 +99,10 @@ fn response_of(prepared: Arc<Prepared>, validators: Validators) -> Response {
     response
 }
 
-/// Reads a small file and keeps it. `None` if it changed under our hands: then `sendfile` sends what is there.
+/// Reads a small file and keeps it under this key; `name` tells its media type. `None` if it changed under our hands:
+/// then `sendfile` sends what is there.
 #[doc(alias = "content_readfile")]
-pub fn readfile(ctx: &mut Context<'_>, path: &[u8], file: &File, identity: Identity) -> Option<Response> {
+pub fn readfile(ctx: &mut Context<'_>, key: &[u8], name: &[u8], file: &File, identity: Identity) -> Option<Response> {
     let mut content = vec![0; usize::try_from(identity.size).ok()?];
     file.read_exact_at(&mut content, 0).ok()?;
     if file::identity(file).ok()? != identity {
@@ -107,12 +110,14 @@ pub fn readfile(ctx: &mut Context<'_>, path: &[u8], file: &File, identity: Ident
     }
     let validators = validators_of(&identity, ctx.now);
     let mut field_lines = Vec::with_capacity(192);
-    write_line(FieldName::ContentType, &Value::Text(media_type(path)), &mut field_lines);
+    let content_type = ctx.media_types.of_name(name);
+    write_line(FieldName::ContentType, &Value::Text(content_type.clone()), &mut field_lines);
     write_representation_lines(validators, true, &mut field_lines);
-    let prepared = Arc::new(Prepared { field_lines: field_lines.into(), content: content.into() });
+    let (field_lines, content, digests) = (field_lines.into(), content.into(), Digests::default());
+    let prepared = Arc::new(Prepared { field_lines, content_type, content, digests });
     // A file that was written this moment can change again without new time stamps: it is served, but not kept.
     if is_settled(&identity, ctx.now) {
-        ctx.cache.insert(path, Entry { identity, validators, prepared: prepared.clone() });
+        ctx.cache.insert(key, Entry { identity, validators, prepared: prepared.clone() });
     }
     Some(response_of(prepared, validators))
 }
@@ -123,17 +128,17 @@ mod tests {
 
     fn entry(bytes: usize) -> Entry {
         let folder = tempfile::tempfile().unwrap();
-        let content = vec![0; bytes].into();
+        let (content, digests) = (vec![0; bytes].into(), Digests::default());
         Entry {
             identity: file::identity(&folder).unwrap(),
             validators: Validators::default(),
-            prepared: Arc::new(Prepared { field_lines: Box::default(), content }),
+            prepared: Arc::new(Prepared { field_lines: Box::default(), content_type: "".into(), content, digests }),
         }
     }
 
     #[test]
     fn the_cache_stays_within_its_bounds_and_drops_the_least_used() {
-        let mut cache = Cache::new(&crate::config::Cache { bytes: 10_000, file_bytes: 5_000 });
+        let mut cache = Cache::new(&crate::config::Cache { bytes: 10_000, file_bytes: 5_000, digests: 0 });
         cache.insert(b"/a", entry(4_000));
         cache.insert(b"/b", entry(4_000));
         assert!(cache.entries.get(&b"/a"[..]).is_some());

@@ -4,16 +4,16 @@
 use std::fs::File;
 use std::sync::Arc;
 
+use super::Context;
 use super::files::validators_of;
-use super::{Context, media_type};
-use crate::message::{Body, Response, Status};
+use crate::message::{Body, Response, Status, Value};
 use crate::sys::file::Identity;
 
-/// The whole file; what of it is sent, `http` decides.
+/// The whole file; what of it is sent, `http` decides. `name` tells its media type.
 #[doc(alias = "content_sendfile")]
-pub fn sendfile(ctx: &Context<'_>, path: &[u8], file: File, identity: &Identity) -> Response {
+pub fn sendfile(ctx: &Context<'_>, name: &[u8], file: File, identity: &Identity) -> Response {
     let body = Body::File { file: Arc::new(file), offset: 0, length: identity.size };
-    let mut response = Response::with_body(Status::OK, crate::message::Value::Text(media_type(path)), body);
+    let mut response = Response::with_body(Status::OK, Value::Text(ctx.media_types.of_name(name)), body);
     response.validators = validators_of(identity, ctx.now);
     response.accepts_ranges = true;
     response

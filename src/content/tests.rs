@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Context, Now};
+use super::{Context, KnownDigests, Now};
 use crate::config::{
     AccessRule, AccessRules, Cache, Config, Durability, Limits, Log, LogTarget, Sandbox, Timeouts, Uploads, Verb, Verbs,
 };
@@ -47,6 +47,8 @@ impl World {
             boards: &self.boards,
             // A test's few bytes are not worth a lifetime of their own.
             cache: Box::leak(Box::new(super::Cache::new(&self.config.cache))),
+            known_digests: Box::leak(Box::new(KnownDigests::new(2))),
+            media_types: Box::leak(Box::default()),
             tally: Box::leak(Box::default()),
             scratch: Box::leak(Box::default()),
         }
@@ -62,6 +64,7 @@ fn config(allow: Verbs) -> Config {
         workers: 1,
         root: PathBuf::from("/"),
         index: Vec::new(),
+        precompressed: Vec::new(),
         sandbox: Sandbox::Required,
         routes: Vec::new(),
         access: AccessRules::new(vec![AccessRule { path: "/".into(), allow }]),
@@ -70,12 +73,13 @@ fn config(allow: Verbs) -> Config {
             head_bytes: 1,
             target_bytes: 1,
             fields: 1,
+            ranges: 1,
             body_bytes: 1 << 40,
             connections: 1,
             requests_per_connection: 1,
         },
         timeouts: Timeouts { head: second, body: second, idle: second, send: second, drain: second, quit: second },
-        cache: Cache { bytes: 0, file_bytes: 0 },
+        cache: Cache { bytes: 0, file_bytes: 0, digests: 0 },
         log: Log { access: LogTarget::Off, error: LogTarget::Off },
     }
 }
@@ -124,7 +128,7 @@ pub(super) fn reply(handled: Handled) -> Response {
     match handled {
         Handled::Reply(response) => response,
         Handled::Receive(_) => panic!("wants content"),
-        Handled::Await(_) => panic!("wants work"),
+        Handled::Await(_) | Handled::Work(_) => panic!("wants work"),
     }
 }
 
@@ -137,6 +141,7 @@ pub(super) fn receive(handled: Handled, content: &[u8], piece: usize) -> Result<
     match sink.finish() {
         Finish::Reply(outcome) => outcome,
         Finish::Job(job) => job(),
+        Finish::Work(_) => panic!("wants work"),
     }
 }
 
@@ -146,7 +151,7 @@ pub(super) fn whole(body: Body) -> Vec<u8> {
         Body::Empty => Vec::new(),
         Body::Bytes(bytes) => bytes,
         Body::Source { mut source, .. } => drain(source.as_mut()).unwrap(),
-        Body::Prepared { .. } | Body::File { .. } => panic!("{body:?}"),
+        Body::Prepared { .. } | Body::File { .. } | Body::Parts(_) => panic!("{body:?}"),
     }
 }
 

@@ -1,22 +1,23 @@
 //! Box `http_fill_body`: one line a content provider, and what holds for the answers of all of them.
 //! Process: worker, sealed. Trusts: a validated request. Blocks: as its providers do. Fails with: nothing; every refusal becomes an answer.
 
+use super::integrity::Wish;
 use super::route::{Route, route};
 use super::{conditional, range};
-use crate::content::{self, Context, ErrorForm, Now};
+use crate::content::{self, Context, ErrorForm};
 use crate::message::{FieldName, Handled, Method, MethodSet, Provided, Refusal, Request, Response, Status, Value};
 
 /// Routes a request, lets its provider fill the body, and applies preconditions and ranges to what comes of it.
 #[doc(alias = "http_handle_request")]
 pub fn handle_request(ctx: &mut Context<'_>, request: &Request<'_>) -> Handled {
     match route(ctx.config, request).and_then(|route| fill_body(ctx, request, &route)) {
-        Ok(Handled::Reply(response)) => Handled::Reply(select_part(request, response, ctx.now)),
+        Ok(Handled::Reply(response)) => finish(ctx, request, response),
         // Better told before the content is sent than after.
         Ok(Handled::Receive(receive)) if request.framing.length().is_some_and(|it| it > receive.limit_bytes) => {
             let detail = format!("At most {} bytes are taken here.", receive.limit_bytes);
             Handled::Reply(refuse(request, &Refusal::closing(Status::CONTENT_TOO_LARGE, detail)))
         }
-        Ok(handled @ (Handled::Receive(_) | Handled::Await(_))) => handled,
+        Ok(handled @ (Handled::Receive(_) | Handled::Await(_) | Handled::Work(_))) => handled,
         Err(refusal) => Handled::Reply(refuse(request, &refusal)),
     }
 }
@@ -45,14 +46,24 @@ fn refuse(request: &Request<'_>, refusal: &Refusal) -> Response {
     content::error(refusal, ErrorForm::of(request.fields))
 }
 
-/// Preconditions first, then the range (RFC 9110 section 13.2.2).
-fn select_part(request: &Request<'_>, response: Response, now: Now) -> Response {
+/// The coding decides which representation it is; then preconditions, then the range (RFC 9110 section 13.2.2); and
+/// digests last, of what has come of it.
+fn finish(ctx: &Context<'_>, request: &Request<'_>, response: Response) -> Handled {
     if !request.method.is_retrieval() || response.status != Status::OK {
+        return Handled::Reply(response);
+    }
+    let response = content::compress(request, response);
+    let wish = Wish::of(ctx, request, &response);
+    wish.fulfil(ctx, request, select_part(ctx, request, response))
+}
+
+fn select_part(ctx: &Context<'_>, request: &Request<'_>, response: Response) -> Response {
+    if response.status != Status::OK {
         return response;
     }
     let response = conditional::apply(request, response);
     if response.status == Status::OK && request.method == Method::Get {
-        range::apply(request, response, now)
+        range::apply(request, response, ctx.config.limits.ranges, ctx.now)
     } else {
         response
     }

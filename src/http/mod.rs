@@ -6,6 +6,7 @@ mod chunked;
 mod conditional;
 mod fill_body;
 mod format;
+mod integrity;
 mod parse;
 mod range;
 mod route;

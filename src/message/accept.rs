@@ -1,19 +1,14 @@
 //! What a client would like to get: the `Accept` field, and the choice among the media types that a provider offers.
 //! Process: any. Trusts: nothing. Blocks: never. Fails with: nothing; what can't be read counts for nothing.
-//! RFC 9110 sections 12.4.2 (weights) and 12.5.1 (Accept).
+//! RFC 9110 section 12.5.1.
 
 use arrayvec::ArrayVec;
 
+use super::quality::{FULL_QUALITY, Quality, parse_quality};
 use super::{FieldName, Fields};
 
 /// Media ranges that are looked at; browsers send up to eight. More would only cost time.
 const RANGE_LIMIT: usize = 32;
-
-/// A weight in thousandths, as exact as RFC 9110 section 12.4.2 allows it to be.
-type Quality = u16;
-
-/// The weight of a range that gives none.
-const FULL_QUALITY: Quality = 1000;
 
 /// The media ranges of a request.
 #[derive(Debug, Default)]
@@ -111,20 +106,6 @@ impl<'b> MediaRange<'b> {
             split_unquoted(self.parameters, ';').filter(|parameter| !parameter.is_empty() && !is_weight(parameter));
         let has = |wanted: &str| split_unquoted(offered, ';').any(|parameter| parameter.eq_ignore_ascii_case(wanted));
         asked.try_fold(names, |precision, parameter| has(parameter).then_some(precision + 1))
-    }
-}
-
-/// `0`, `1`, and up to three decimals; `None` for anything else.
-fn parse_quality(text: &str) -> Option<Quality> {
-    let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
-    if decimals.len() > 3 || !decimals.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let thousandths: Quality = format!("{decimals:0<3}").parse().ok()?;
-    match whole {
-        "0" => Some(thousandths),
-        "1" if thousandths == 0 => Some(FULL_QUALITY),
-        _ => None,
     }
 }
 

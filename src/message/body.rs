@@ -1,11 +1,13 @@
 //! Bodies: all that `send_response` knows how to send, and the two traits for bodies made or taken piece by piece.
 
+use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::fmt;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-use super::{Refusal, Response};
+use super::{Digests, Refusal, Response};
 
 /// One piece of work: about what a source appends, or a sink is handed, in one call.
 pub const PIECE_BYTES: usize = 64 * 1024;
@@ -43,6 +45,8 @@ pub enum Body {
         /// How many bytes it will make, where that is known before.
         length: Option<u64>,
     },
+    /// Several of the above, one after the other; none of them is a `Source` or again `Parts`.
+    Parts(VecDeque<Body>),
 }
 
 impl Body {
@@ -55,6 +59,43 @@ impl Body {
             Self::Prepared { length, .. } => Some(*length as u64),
             Self::File { length, .. } => Some(*length),
             Self::Source { length, .. } => *length,
+            Self::Parts(parts) => parts.iter().try_fold(0, |sum: u64, part| sum.checked_add(part.length()?)),
+        }
+    }
+
+    /// The same content once more, `Bytes` copied; `None` where it can be made only once.
+    #[must_use]
+    pub fn share(&self) -> Option<Self> {
+        match self {
+            Self::Empty => Some(Self::Empty),
+            Self::Bytes(_) | Self::Prepared { .. } | Self::File { .. } => self.part(0, self.length()?),
+            Self::Source { .. } => None,
+            Self::Parts(parts) => parts.iter().map(Self::share).collect::<Option<_>>().map(Self::Parts),
+        }
+    }
+
+    /// `length` bytes of it from `offset`, both within its bounds; `None` where a part can't be had without the rest.
+    /// Only `Bytes` are copied.
+    #[must_use]
+    pub fn part(&self, offset: u64, length: u64) -> Option<Self> {
+        if offset.checked_add(length)? > self.length()? {
+            return None;
+        }
+        match self {
+            Self::Bytes(bytes) => {
+                let start = usize::try_from(offset).ok()?;
+                let end = start.checked_add(usize::try_from(length).ok()?)?;
+                Some(Self::Bytes(bytes.get(start..end)?.to_vec()))
+            }
+            Self::Prepared { prepared, offset: before, .. } => Some(Self::Prepared {
+                prepared: prepared.clone(),
+                offset: before.checked_add(usize::try_from(offset).ok()?)?,
+                length: usize::try_from(length).ok()?,
+            }),
+            Self::File { file, offset: before, .. } => {
+                Some(Self::File { file: file.clone(), offset: before.checked_add(offset)?, length })
+            }
+            Self::Empty | Self::Source { .. } | Self::Parts(_) => None,
         }
     }
 }
@@ -67,6 +108,7 @@ impl fmt::Debug for Body {
             Self::Prepared { .. } => "Prepared",
             Self::File { .. } => "File",
             Self::Source { .. } => "Source",
+            Self::Parts(_) => "Parts",
         };
         write!(f, "Body::{name}({:?})", self.length())
     }
@@ -78,8 +120,12 @@ pub struct Prepared {
     /// `Content-Type: …\r\nETag: …\r\n` and so on, each line with its CRLF: everything that stays true as long as
     /// the representation is the same, for a 200 and for a 304 alike.
     pub field_lines: Box<[u8]>,
+    /// The value of `Content-Type` among them: every part of a multipart answer repeats it.
+    pub content_type: Cow<'static, str>,
     /// The content.
     pub content: Box<[u8]>,
+    /// Its digests, as soon as somebody has asked for them.
+    pub digests: Digests,
 }
 
 /// Content made a bounded piece at a time, on a helper thread, never on the event loop.
@@ -115,10 +161,27 @@ pub trait BodySink: Send {
 /// Work for a helper thread that ends in an answer.
 pub type Job = Box<dyn FnOnce() -> Result<Response, Refusal> + Send>;
 
+/// Work for helper threads, a bounded piece at a time, that ends in an answer: what computes for long, but must be done
+/// before the head can be written.
+pub trait Work: Send {
+    /// Does about as much as takes one millisecond.
+    fn advance(self: Box<Self>) -> Worked;
+}
+
+/// What a piece of work has come to.
+pub enum Worked {
+    /// There is more of it; others first.
+    More(Box<dyn Work>),
+    /// The answer.
+    Done(Result<Response, Refusal>),
+}
+
 /// What a sink says when its content is complete.
 pub enum Finish {
     /// The answer is known.
     Reply(Result<Response, Refusal>),
     /// The answer needs work that may block.
     Job(Job),
+    /// The answer needs work that takes long.
+    Work(Box<dyn Work>),
 }

@@ -34,6 +34,13 @@ impl ETag {
         Self { weak: true, ..self }
     }
 
+    /// The tag of what a coding makes of this representation. It is weak: another version of the encoder would write
+    /// other bytes for the same content.
+    #[must_use]
+    pub fn of_coding(self, coding: &str) -> Self {
+        Self::of(&[&self.tag, coding.as_bytes()].concat()).weakened()
+    }
+
     /// Can byte ranges of this representation be combined (RFC 9110 section 8.8.1)?
     #[must_use]
     pub fn is_strong(self) -> bool {
@@ -65,5 +72,7 @@ mod tests {
         assert_eq!(tag.to_string().len(), TAG_DIGITS + 2);
         assert_eq!(tag.weakened().to_string(), format!("W/{tag}"));
         assert_ne!(tag, ETag::of(b"two"));
+        let coded = tag.of_coding("gzip");
+        assert!(!coded.is_strong() && coded.opaque() != tag.opaque() && coded != tag.of_coding("br"));
     }
 }

@@ -2,21 +2,26 @@
 //! Process: any. No descriptors, no clock, no system calls. Imports nothing of fileserv.
 
 mod accept;
+mod accept_encoding;
 mod body;
 mod date;
+mod digest;
 mod etag;
 mod fields;
 mod lines;
 mod method;
 mod precondition;
+mod quality;
 mod refusal;
 mod request;
 mod response;
 mod status;
 
 pub use accept::Accept;
-pub use body::{Body, BodySink, BodySource, Finish, Job, PIECE_BYTES, Prepared, Progress};
+pub use accept_encoding::{AcceptEncoding, Coding};
+pub use body::{Body, BodySink, BodySource, Finish, Job, PIECE_BYTES, Prepared, Progress, Work, Worked};
 pub use date::{HttpDate, IMF_FIXDATE_BYTES};
+pub use digest::{Algorithm, Digest, Digests, Hasher, wanted};
 pub use etag::ETag;
 pub use fields::{FIELD_LIMIT, Field, FieldName, Fields};
 pub use lines::{write_line, write_representation_lines};

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use arrayvec::ArrayVec;
 
-use super::{Body, BodySink, ETag, FieldName, HttpDate, Job, Refusal, Status};
+use super::{Body, BodySink, ETag, FieldName, HttpDate, Job, Refusal, Status, Work};
 
 /// How many fields a provider may add to what `format` writes by itself.
-const RESPONSE_FIELD_LIMIT: usize = 8;
+const RESPONSE_FIELD_LIMIT: usize = 12;
 
 /// A field value that is cheap to make and to move.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +43,16 @@ impl ResponseFields {
     pub fn push(&mut self, name: FieldName, value: impl Into<Value>) {
         let fits = self.0.try_push((name, value.into())).is_ok();
         debug_assert!(fits, "a response has more fields than RESPONSE_FIELD_LIMIT");
+    }
+
+    /// Says that the answer depends on this field of the request too, in the one line that there is.
+    pub fn vary_by(&mut self, name: FieldName) {
+        let line = self.0.iter_mut().find(|(line, _)| *line == FieldName::Vary);
+        match line {
+            Some((_, Value::Text(names))) => *names = Cow::Owned(format!("{names}, {}", name.text())),
+            Some((_, Value::Number(_) | Value::Date(_) | Value::Tag(_))) => {}
+            None => self.push(FieldName::Vary, name.text()),
+        }
     }
 
     /// The lines in the order in which they were added.
@@ -111,6 +121,16 @@ impl Response {
         response
     }
 
+    /// The value of `Content-Type`, wherever it is kept.
+    #[must_use]
+    pub fn content_type(&self) -> Option<&str> {
+        match (self.fields.find(FieldName::ContentType), &self.body) {
+            (Some(Value::Text(text)), _) => Some(text),
+            (_, Body::Prepared { prepared, .. }) => Some(&prepared.content_type),
+            _ => None,
+        }
+    }
+
     /// The same with one more field.
     #[must_use]
     pub fn with_field(mut self, name: FieldName, value: impl Into<Value>) -> Self {
@@ -135,6 +155,8 @@ pub enum Handled {
     Receive(Receive),
     /// Needs work first that may block.
     Await(Job),
+    /// Needs work first that takes long.
+    Work(Box<dyn Work>),
 }
 
 impl From<Response> for Handled {

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use super::close_reason::CloseReason;
 use super::desk::Desk;
 use super::exchange::{Asked, Awaiting, Receiving, Sending};
-use super::offload::Outcome;
+use super::offload::{Outcome, Task};
 use super::transport::Transport;
 use crate::message::{Method, Refusal, Response, Status};
 use crate::sys::epoll::Event;
@@ -240,6 +240,8 @@ impl Connection {
                 count_upload(&asked, answer.as_ref().ok(), desk);
                 self.answer(&asked, answer, desk)
             }
+            // To the end of the queue with it: others have work for the helper threads too.
+            (Awaiting::Answer(asked), Outcome::MoreWork(work)) => self.start(Task::Work(work), asked, desk),
             (Awaiting::Piece(sending), Outcome::Piece { source, bytes, progress: Ok(progress) }) => {
                 self.take_piece(sending, source, &bytes, progress, desk)
             }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::offload::Offload;
 use crate::config::Config;
-use crate::content::{Cache, Context, Now};
+use crate::content::{Cache, Context, KnownDigests, MediaTypes, Now};
 use crate::http::HeadLimits;
 use crate::log::AccessLog;
 use crate::message::IMF_FIXDATE_BYTES;
@@ -22,6 +22,10 @@ pub(super) struct Desk {
     pub(super) boards: Boards,
     /// Small files.
     pub(super) cache: Cache,
+    /// Digests of files.
+    pub(super) known_digests: KnownDigests,
+    /// Media types by name.
+    pub(super) media_types: MediaTypes,
     /// Counts of this wake.
     pub(super) tally: Tally,
     /// A buffer for building paths.
@@ -53,6 +57,8 @@ impl Desk {
             root: self.root.as_fd(),
             boards: &self.boards,
             cache: &mut self.cache,
+            known_digests: &self.known_digests,
+            media_types: &self.media_types,
             tally: &mut self.tally,
             scratch: &mut self.scratch,
         }

@@ -2,6 +2,8 @@
 //! awaited, its reply going out. A connection without one owns next to nothing.
 //! Process: worker.
 
+use std::collections::VecDeque;
+
 use crate::content::ErrorForm;
 use crate::http::{ChunkedDecoder, Facts};
 use crate::log::{Line, RequestLine};
@@ -107,8 +109,12 @@ pub(super) enum Awaiting {
 
 /// A reply on its way out; its head has been formatted.
 pub(super) struct Sending {
-    /// What is still to be sent after the bytes that are formatted.
+    /// What is still to be sent after the bytes that are formatted; never `Parts`.
     pub(super) body: Body,
+    /// What comes after that: the other parts of a body in parts.
+    pub(super) rest: VecDeque<Body>,
+    /// How much of `body` the transport has taken, if it is one in memory.
+    pub(super) taken: usize,
     /// Does each piece need a chunk around it?
     pub(super) is_chunked: bool,
     /// What comes after the reply.
@@ -117,6 +123,30 @@ pub(super) struct Sending {
     pub(super) log: Option<Line>,
     /// Bytes of content that the transport has taken, or that are formatted.
     pub(super) sent_bytes: u64,
+}
+
+impl Sending {
+    /// A reply of which nothing but the head is formatted yet.
+    pub(super) fn new(body: Body, is_chunked: bool, then: Then, log: Option<Line>) -> Self {
+        // Starting before the first of all parts, so that there is one way to go on from part to part.
+        let (body, rest) = if let Body::Parts(parts) = body { (Body::Empty, parts) } else { (body, VecDeque::new()) };
+        Self { body, rest, taken: 0, is_chunked, then, log, sent_bytes: 0 }
+    }
+
+    /// Goes on to the next part; false if there is none. Parts in memory are the few lines between other parts: they are
+    /// added to `out`, so that one segment holds them and the head before them.
+    pub(super) fn next_part(&mut self, out: &mut Vec<u8>) -> bool {
+        let Some(body) = self.rest.pop_front() else { return false };
+        self.taken = 0;
+        self.body = if let Body::Bytes(bytes) = &body {
+            out.extend_from_slice(bytes);
+            self.sent_bytes += bytes.len() as u64;
+            Body::Empty
+        } else {
+            body
+        };
+        true
+    }
 }
 
 /// What a connection does after a reply.

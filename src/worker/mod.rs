@@ -9,6 +9,8 @@ mod event_loop;
 mod exchange;
 mod offload;
 mod recv;
+#[cfg(test)]
+mod representation_tests;
 mod run;
 pub mod sandbox;
 pub mod seccomp;

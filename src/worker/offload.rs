@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::connection::Token;
-use crate::message::{BodySink, BodySource, Job, PIECE_BYTES, Progress, Refusal, Response};
+use crate::message::{BodySink, BodySource, Job, PIECE_BYTES, Progress, Refusal, Response, Work, Worked};
 use crate::sys::epoll::Waker;
 use crate::sys::process;
 
@@ -25,6 +25,8 @@ pub(super) enum Task {
     Job(Job),
     /// The next piece of a body.
     Piece(Box<dyn BodySource>),
+    /// The next piece of work for an answer.
+    Work(Box<dyn Work>),
     /// A content that nobody completes: to unlink a large temporary takes the disk its time.
     Forget(Box<dyn BodySink>),
 }
@@ -33,6 +35,8 @@ pub(super) enum Task {
 pub(super) enum Outcome {
     /// The answer.
     Answer(Result<Response, Refusal>),
+    /// There is more to do for the answer.
+    MoreWork(Box<dyn Work>),
     /// A piece of a body, and its source for the next one.
     Piece { source: Box<dyn BodySource>, bytes: Vec<u8>, progress: io::Result<Progress> },
 }
@@ -64,7 +68,7 @@ impl Offload {
     pub(super) fn submit(&self, token: Token, task: Task) -> bool {
         let queue = match task {
             Task::Job(_) | Task::Forget(_) => &self.disk,
-            Task::Piece(_) => &self.sources,
+            Task::Piece(_) | Task::Work(_) => &self.sources,
         };
         match queue.try_send((token, task)) {
             Ok(()) => true,
@@ -129,6 +133,10 @@ fn work(queue: &Mutex<Receiver<Assignment>>, report: &Sender<(Token, Outcome)>, 
 fn perform(task: Task) -> Option<Outcome> {
     match task {
         Task::Job(job) => Some(Outcome::Answer(job())),
+        Task::Work(work) => Some(match work.advance() {
+            Worked::More(work) => Outcome::MoreWork(work),
+            Worked::Done(answer) => Outcome::Answer(answer),
+        }),
         Task::Piece(mut source) => {
             let mut bytes = Vec::with_capacity(PIECE_BYTES);
             let progress = source.fill(&mut bytes);

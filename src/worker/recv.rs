@@ -9,7 +9,7 @@ use super::offload::Task;
 use super::transport::Transferred;
 use crate::content::{self, ErrorForm};
 use crate::http::{self, ChunkedDecoder, Facts, Head, Parsed, Piece};
-use crate::message::{BodyFraming, Fields, Finish, Handled, Job, Refusal, Request, Status};
+use crate::message::{BodyFraming, Fields, Finish, Handled, Refusal, Request, Status};
 
 /// How much content that nobody wants is read and dropped so that the connection can go on.
 const DISCARD_LIMIT_BYTES: u64 = 1024 * 1024;
@@ -115,8 +115,14 @@ impl Connection {
             (Handled::Reply(response), _) => {
                 self.discard_then(Finish::Reply(Ok(response)), facts, &request, head, desk)
             }
-            (Handled::Await(job), BodyFraming::None) => self.start_job(job, asked(&request, head, facts, desk), desk),
+            (Handled::Await(job), BodyFraming::None) => {
+                self.start(Task::Job(job), asked(&request, head, facts, desk), desk)
+            }
             (Handled::Await(job), _) => self.discard_then(Finish::Job(job), facts, &request, head, desk),
+            (Handled::Work(work), BodyFraming::None) => {
+                self.start(Task::Work(work), asked(&request, head, facts, desk), desk)
+            }
+            (Handled::Work(work), _) => self.discard_then(Finish::Work(work), facts, &request, head, desk),
             (Handled::Receive(receive), BodyFraming::None) => {
                 let asked = asked(&request, head, facts, desk);
                 self.finish_body(receive.sink.finish(), asked, desk)
@@ -150,7 +156,8 @@ impl Connection {
                 let response = content::error(&refusal, ErrorForm::of(request.fields));
                 self.reply_and_linger(response, facts, request, head, desk)
             }
-            Finish::Job(job) => self.start_job(job, asked(request, head, facts, desk), desk),
+            Finish::Job(job) => self.start(Task::Job(job), asked(request, head, facts, desk), desk),
+            Finish::Work(work) => self.start(Task::Work(work), asked(request, head, facts, desk), desk),
         }
     }
 
@@ -212,12 +219,14 @@ impl Connection {
     fn finish_body(&mut self, finish: Finish, asked: Asked, desk: &mut Desk) -> Flow {
         match finish {
             Finish::Reply(answer) => self.answer(&asked, answer, desk),
-            Finish::Job(job) => self.start_job(job, asked, desk),
+            Finish::Job(job) => self.start(Task::Job(job), asked, desk),
+            Finish::Work(work) => self.start(Task::Work(work), asked, desk),
         }
     }
 
-    fn start_job(&mut self, job: Job, asked: Asked, desk: &mut Desk) -> Flow {
-        if desk.offload.submit(self.token, Task::Job(job)) {
+    /// Has a helper thread do what the answer needs.
+    pub(super) fn start(&mut self, task: Task, asked: Asked, desk: &mut Desk) -> Flow {
+        if desk.offload.submit(self.token, task) {
             return self.await_job(Awaiting::Answer(asked), desk);
         }
         self.answer(&asked, Err(busy()), desk)

@@ -12,7 +12,7 @@ use super::offload::Offload;
 use super::sweep::Sweeper;
 use super::vitals::Vitals;
 use super::{sandbox, seccomp};
-use crate::content::Cache;
+use crate::content::{Cache, KnownDigests, MediaTypes};
 use crate::heritage::Heritage;
 use crate::log::{AccessLog, Level};
 use crate::stats::{Tally, WorkerState};
@@ -44,6 +44,10 @@ fn serve(mut heritage: Heritage) -> Result<(), Box<dyn std::error::Error>> {
     // 3. What the seal would forbid to open or make.
     let vitals = Vitals::open();
     let epoll = Epoll::new()?;
+    let media_types = MediaTypes::of_system().unwrap_or_else(|error| {
+        heritage.logs.error(Level::Warning, format_args!("/etc/mime.types: {error}; media types are guessed"));
+        MediaTypes::default()
+    });
     // 4. Landlock, before any thread exists: it binds the calling thread and its children.
     let mut seal = sandbox::seal_filesystem(heritage.root.as_fd(), can_write, config.sandbox)?;
     // 5. The helper threads, before the filter that forbids to make any.
@@ -63,6 +67,8 @@ fn serve(mut heritage: Heritage) -> Result<(), Box<dyn std::error::Error>> {
     let board = heritage.board;
     let desk = Desk {
         cache: Cache::new(&config.cache),
+        known_digests: KnownDigests::new(config.cache.digests),
+        media_types,
         root: heritage.root,
         boards: heritage.boards,
         tally: Tally::default(),

@@ -99,7 +99,7 @@ impl Connection {
             Body::Empty => Some(&[][..]),
             Body::Bytes(bytes) => Some(bytes.as_slice()),
             Body::Prepared { prepared, offset, length } => prepared.content.get(*offset..offset + length),
-            Body::File { .. } | Body::Source { .. } => None,
+            Body::File { .. } | Body::Source { .. } | Body::Parts(_) => None,
         };
         if then == Then::Next
             && let Some(content) = copied.filter(|content| content.len() <= COPIED_BODY_BYTES)
@@ -112,7 +112,7 @@ impl Connection {
         }
         let log = line.map(|line| desk.access_log.begin(&line));
         self.set_deadline(desk, desk.config.timeouts.send);
-        self.state = State::SendReply(Box::new(Sending { body, is_chunked, then, log, sent_bytes: 0 }));
+        self.state = State::SendReply(Box::new(Sending::new(body, is_chunked, then, log)));
         Flow::Next
     }
 
@@ -184,6 +184,7 @@ impl Connection {
     #[doc(alias = "send_response")]
     pub(super) fn send_reply(&mut self, desk: &mut Desk) -> Flow {
         let State::SendReply(sending) = &mut self.state else { return Flow::Close(CloseReason::Aborted) };
+        while matches!(sending.body, Body::Empty) && sending.next_part(&mut desk.out) {}
         if matches!(sending.body, Body::Bytes(_) | Body::Prepared { .. }) && self.unsent.is_empty() {
             return self.send_memory(desk);
         }
@@ -195,7 +196,7 @@ impl Connection {
         }
         let State::SendReply(sending) = &mut self.state else { return Flow::Close(CloseReason::Aborted) };
         match std::mem::take(&mut sending.body) {
-            Body::Empty => self.finish_reply(desk),
+            Body::Empty | Body::Parts(_) => self.finish_reply(desk),
             body @ (Body::Bytes(_) | Body::Prepared { .. }) => {
                 sending.body = body;
                 self.send_memory(desk)
@@ -211,19 +212,20 @@ impl Connection {
     /// A body in memory goes out behind its head, both in one call.
     fn send_memory(&mut self, desk: &mut Desk) -> Flow {
         let State::SendReply(sending) = &mut self.state else { return Flow::Close(CloseReason::Aborted) };
-        let sent = usize::try_from(sending.sent_bytes).unwrap_or(usize::MAX);
+        let taken = sending.taken;
         let content = match &sending.body {
-            Body::Bytes(bytes) => bytes.get(sent..),
-            Body::Prepared { prepared, offset, length } => prepared.content.get(offset + sent..offset + length),
-            Body::Empty | Body::File { .. } | Body::Source { .. } => None,
+            Body::Bytes(bytes) => bytes.get(taken..),
+            Body::Prepared { prepared, offset, length } => prepared.content.get(offset + taken..offset + length),
+            Body::Empty | Body::File { .. } | Body::Source { .. } | Body::Parts(_) => None,
         };
         let content = content.unwrap_or_default();
         if content.is_empty() && desk.out.is_empty() {
-            return self.finish_reply(desk);
+            return self.end_body(desk);
         }
         match self.transport.send_both(&desk.out, content) {
             Transferred::Bytes(count) => {
                 let of_head = count.min(desk.out.len());
+                sending.taken += count - of_head;
                 sending.sent_bytes += (count - of_head) as u64;
                 desk.out.drain(..of_head);
                 desk.tally.sent_bytes += count as u64;
@@ -244,7 +246,7 @@ impl Connection {
         let State::SendReply(sending) = &mut self.state else { return Flow::Close(CloseReason::Aborted) };
         let Body::File { file, offset, length } = &mut sending.body else { return Flow::Next };
         if *length == 0 {
-            return self.finish_reply(desk);
+            return self.end_body(desk);
         }
         let share = usize::try_from(*length).unwrap_or(usize::MAX).min(desk.turn_bytes);
         match self.transport.send_file(file, *offset, share) {
@@ -287,8 +289,7 @@ impl Connection {
         if self.unsent.is_empty() && desk.out.is_empty() {
             return Flow::Close(CloseReason::ClientDone);
         }
-        let (body, then, log) = (Body::Empty, Then::Close, None);
-        self.state = State::SendReply(Box::new(Sending { body, is_chunked: false, then, log, sent_bytes: 0 }));
+        self.state = State::SendReply(Box::new(Sending::new(Body::Empty, false, Then::Close, None)));
         Flow::Next
     }
 
@@ -323,6 +324,19 @@ impl Connection {
         self.set_deadline(desk, desk.config.timeouts.send);
         self.state = State::SendReply(Box::new(sending));
         Flow::Next
+    }
+
+    /// A body is with the kernel: the reply is over, unless it has another part.
+    fn end_body(&mut self, desk: &mut Desk) -> Flow {
+        match &mut self.state {
+            State::SendReply(sending) if !sending.rest.is_empty() => {
+                sending.body = Body::Empty;
+                Flow::Next
+            }
+            State::SendReply(_) | State::RecvHead | State::RecvBody(_) | State::AwaitJob(_) | State::Linger => {
+                self.finish_reply(desk)
+            }
+        }
     }
 
     /// The last byte of a reply is with the kernel.

@@ -14,7 +14,7 @@ use super::desk::Desk;
 use super::offload::Offload;
 use super::transport::{Transferred, Transport};
 use crate::config::{AccessRule, AccessRules, Config, Durability, Verb, Verbs};
-use crate::content::{Cache, Now};
+use crate::content::{Cache, KnownDigests, MediaTypes, Now};
 use crate::log::{AccessLog, Logs};
 use crate::message::HttpDate;
 use crate::stats::{Boards, Tally};
@@ -70,7 +70,7 @@ impl AsFd for Script {
     }
 }
 
-fn desk(root: &Path) -> Desk {
+pub(super) fn desk(root: &Path) -> Desk {
     let mut config = Config::quick(true, false);
     let all = [Verb::List, Verb::Read, Verb::Create, Verb::Replace, Verb::Delete];
     let allow = all.into_iter().fold(Verbs::NONE, Verbs::with);
@@ -83,6 +83,8 @@ fn desk(root: &Path) -> Desk {
         root: Arc::new(open_root(root).unwrap()),
         boards: Boards { started: 0, seal: String::new(), slots: Vec::new() },
         cache: Cache::new(&config.cache),
+        known_digests: KnownDigests::new(config.cache.digests),
+        media_types: MediaTypes::default(),
         tally: Tally::default(),
         scratch: Vec::new(),
         out: Vec::new(),
@@ -98,7 +100,7 @@ fn desk(root: &Path) -> Desk {
 }
 
 /// Lets a client have its conversation to the end; what was sent to it.
-fn converse(desk: &mut Desk, pieces: &[&[u8]], send_limit: usize) -> Vec<u8> {
+pub(super) fn converse(desk: &mut Desk, pieces: &[&[u8]], send_limit: usize) -> Vec<u8> {
     let token = Token { key: 0, serial: 1 };
     let transport = Transport::Script(Box::new(Script::new(pieces, send_limit)));
     let mut connection = Connection::new(transport, Peer::Unix, token, desk);
@@ -124,13 +126,15 @@ fn converse(desk: &mut Desk, pieces: &[&[u8]], send_limit: usize) -> Vec<u8> {
     panic!("the conversation has no end");
 }
 
-fn site() -> tempfile::TempDir {
+pub(super) fn site() -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     std::fs::write(root.path().join("small.txt"), "small\n").unwrap();
     std::fs::write(root.path().join("large.bin"), vec![b'x'; 300_000]).unwrap();
+    let lines: String = (0..200).map(|number| format!("line {number:03}\n")).collect();
+    std::fs::write(root.path().join("middle.txt"), lines).unwrap();
     std::fs::create_dir(root.path().join("folder")).unwrap();
     // Time stamps of this moment would make every tag weak.
-    for name in ["small.txt", "large.bin"] {
+    for name in ["small.txt", "middle.txt", "large.bin"] {
         let file = File::options().write(true).open(root.path().join(name)).unwrap();
         file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000)).unwrap();
     }
@@ -138,11 +142,15 @@ fn site() -> tempfile::TempDir {
 }
 
 /// Conversations whose answers do not depend on when they are held.
-const CONVERSATIONS: [&str; 14] = [
+const CONVERSATIONS: [&str; 17] = [
     "GET /small.txt HTTP/1.1\r\nHost: a\r\n\r\n",
     "HEAD /small.txt HTTP/1.0\r\n\r\n",
     "\r\nGET /small.txt HTTP/1.1\r\nHost: a\r\n\r\nGET /nothing HTTP/1.1\r\nHost: a\r\nAccept: application/json\r\n\r\n\
      GET /folder HTTP/1.1\r\nHost: a\r\n\r\nOPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /large.bin HTTP/1.1\r\nHost: a\r\nRange: bytes=100-2000,-5,5000-5900\r\n\r\nGET /small.txt HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /middle.txt HTTP/1.1\r\nHost: a\r\nRange: bytes=0-1,500-501\r\n\r\nGET /small.txt HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /large.bin HTTP/1.1\r\nHost: a\r\nRange: bytes=1-2\r\nWant-Repr-Digest: sha-256=1\r\nWant-Content-Digest: sha-512=1\r\n\r\n\
+     GET /small.txt HTTP/1.1\r\nHost: a\r\nWant-Repr-Digest: sha-256=1\r\n\r\n",
     "GET /large.bin HTTP/1.1\r\nHost: a\r\nRange: bytes=100-70000\r\n\r\nGET /small.txt HTTP/1.1\r\nHost: a\r\n\r\n",
     "POST /sha256 HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello\
      POST /sha256 HTTP/1.1\r\nHost: a\r\nContent-Type: x/y\r\nTransfer-Encoding: chunked\r\n\r\n\
@@ -204,7 +212,7 @@ fn an_upload_that_ends_early_leaves_nothing() {
         let upload = format!("PUT /small.txt HTTP/1.1\r\nHost: a\r\n{framing}");
         converse(&mut desk, &[upload.as_bytes()], usize::MAX);
         assert_eq!(std::fs::read_to_string(root.path().join("small.txt")).unwrap(), "small\n");
-        assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 3);
+        assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 4);
     }
 }
 

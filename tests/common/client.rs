@@ -13,11 +13,18 @@ pub(crate) struct Client {
 }
 
 /// A final response.
-#[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) fields: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
+}
+
+impl std::fmt::Debug for Reply {
+    /// As a person wants to see it when a test has failed.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let begin = &self.body[..self.body.len().min(200)];
+        write!(f, "{} {:?} and {} bytes: {}", self.status, self.fields, self.body.len(), String::from_utf8_lossy(begin))
+    }
 }
 
 impl Reply {

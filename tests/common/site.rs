@@ -4,13 +4,17 @@ use std::ffi::CString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::is_root;
+use super::{is_root, until};
 
 /// Who serves when the tests run as root.
 pub(crate) const SERVICE_USER: &str = "nobody";
+
+/// More than the 20 ms for which the server takes a file as fresh.
+const SETTLING: Duration = Duration::from_millis(25);
 
 /// A folder with a document root, and beside it room for a configuration, logs and secrets.
 pub(crate) struct Site {
@@ -40,6 +44,7 @@ impl Site {
         site.write("name with space & <b>.txt", "odd name\n");
         site.write(".hidden", "hidden\n");
         site.write("large.bin", large());
+        site.settle();
         site
     }
 
@@ -81,6 +86,12 @@ impl Site {
             give(folder);
             folder = folder.parent().unwrap();
         }
+    }
+
+    /// Waits until one more change of a file would show in its time stamps: before that its tag is weak.
+    pub(crate) fn settle(&self) {
+        let written = Instant::now();
+        until("the files are old enough for a strong tag", || written.elapsed() > SETTLING);
     }
 
     /// The content of a file below the root.

@@ -1,15 +1,11 @@
 //! HEAD: the same head as GET, and nothing after it.
 
-use crate::common::{Server, until};
+use crate::common::Server;
 
 #[test]
 fn head_says_what_get_would() {
     let server = Server::start();
     let mut client = server.connect();
-    // A tag is weak as long as the file is so fresh that another change might not show in its time stamps.
-    until("the tags of the new files are strong", || {
-        client.get("/large.bin").field("etag").is_some_and(|tag| tag.starts_with('"'))
-    });
     for target in ["/hello.txt", "/large.bin", "/empty.txt", "/", "/folder/", "/nothing", "/perlin?seed=1&format=text"]
     {
         let get = client.get(target);

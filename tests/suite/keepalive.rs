@@ -51,7 +51,8 @@ fn last_request_of_a_connection_says_so() {
 
 #[test]
 fn idle_connection_ends_without_a_word() {
-    let server = Server::with(Site::sample(), &format!("timeouts.idle = \"200ms\"\n{EVERYTHING}"));
+    let server =
+        Server::with(Site::sample(), &format!("timeouts = {{ idle = \"200ms\", head = \"300ms\" }}\n{EVERYTHING}"));
     let mut client = server.connect();
     client.get("/hello.txt");
     client.expect_end();

@@ -26,6 +26,7 @@ mod quick;
 mod range;
 mod regressions;
 mod reload;
+mod representations;
 mod respawn;
 mod smuggling;
 mod stats;

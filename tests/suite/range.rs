@@ -1,4 +1,4 @@
-//! Single ranges (RFC 9110 section 14).
+//! Ranges, one and several (RFC 9110 section 14).
 
 use crate::common::{Server, site};
 
@@ -29,6 +29,40 @@ fn part_of_a_large_file_is_the_right_part() {
         let reply = client.get_with("/large.bin", &[&format!("Range: bytes={first}-{last}")]);
         assert_eq!(reply.status, 206);
         assert!(reply.body == all[first..=last], "{first}-{last}");
+    }
+}
+
+#[test]
+fn several_parts_come_in_the_order_of_asking_and_the_connection_goes_on() {
+    let server = Server::start();
+    let all = site::large();
+    let mut client = server.connect();
+    let reply = client.get_with("/large.bin", &["Range: bytes=900000-999999, 5-9, 5-20, -1"]);
+    assert_eq!((reply.status, reply.field("content-range")), (206, None));
+    let boundary = reply.field("content-type").unwrap().strip_prefix("multipart/byteranges; boundary=").unwrap();
+    let last = all.len() - 1;
+    let mut expected = Vec::new();
+    for (first, last) in [(900_000, 999_999), (5, 20), (last, last)] {
+        let head = format!(
+            "\r\n--{boundary}\r\nContent-Type: application/octet-stream\r\n\
+             Content-Range: bytes {first}-{last}/{}\r\n\r\n",
+            all.len()
+        );
+        expected.extend([head.as_bytes(), &all[first..=last]].concat());
+    }
+    expected.extend(format!("\r\n--{boundary}--\r\n").bytes());
+    assert!(reply.body == expected, "every byte is in its place");
+    assert_eq!(client.get("/alphabet.txt").body.len(), 26);
+}
+
+#[test]
+fn thousands_of_ranges_get_no_more_than_the_file() {
+    let server = Server::start();
+    let mut client = server.connect();
+    for spec in ["0-0", "-1", "0-", "3-9"] {
+        let field = format!("Range: bytes={}", vec![spec; 2000].join(","));
+        let reply = client.get_with("/large.bin", &[&field]);
+        assert_eq!((reply.status, reply.body.len()), (200, site::large().len()), "{spec}");
     }
 }
 

@@ -1,0 +1,216 @@
+//! Range requests (RFC 9110 section 14): a 200 becomes a 206 or a 416, or stays what it is.
+//! Process: worker, sealed. Trusts: nothing. Blocks: never. Fails with: 416.
+//!
+//! Whatever the field says, no byte is sent twice and no answer is longer than the whole file: ranges that overlap,
+//! touch or nearly touch become one, more of them than `limits.ranges` are ignored, and so are parts that would weigh
+//! more than the whole.
+
+use std::collections::VecDeque;
+
+use crate::content::{self, Now};
+use crate::message::{
+    Body, Comparison, ETag, FieldName, HttpDate, Refusal, Request, Response, Status, Validators, Value, tag_matches,
+};
+
+/// Two ranges with a smaller gap are sent as one, for the head of a part weighs more (section 15.3.7.2 gives this size).
+const GAP_BYTES: u64 = 80;
+
+/// `length` bytes from `offset`; never none, and never behind the end of the representation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Range {
+    offset: u64,
+    length: u64,
+}
+
+impl Range {
+    /// The first byte behind it.
+    fn end(self) -> u64 {
+        self.offset + self.length
+    }
+
+    /// The value of `Content-Range` (section 14.4).
+    fn content_range(self, complete: u64) -> String {
+        format!("bytes {}-{}/{complete}", self.offset, self.end() - 1)
+    }
+}
+
+/// What a `Range` field asks of a representation.
+#[derive(Debug, PartialEq, Eq)]
+enum Selection {
+    /// All of it: there is no such field, or one that must or may be ignored.
+    Whole,
+    /// These ranges, which neither overlap nor touch; at least one.
+    Parts(Vec<Range>),
+    /// Nothing that exists.
+    Unsatisfiable,
+}
+
+/// Looks at `Range` and `If-Range` of a GET that would succeed. (HEAD and other methods know no ranges: section 14.2.)
+pub(super) fn apply(request: &Request<'_>, response: Response, ranges_limit: usize, now: Now) -> Response {
+    let (Some(range), Some(complete)) = (request.field(FieldName::Range), response.body.length()) else {
+        return response;
+    };
+    if !response.accepts_ranges || !if_range_holds(request, response.validators, now) {
+        return response;
+    }
+    match select(range, complete, ranges_limit) {
+        Selection::Whole => response,
+        Selection::Parts(ranges) => match ranges.as_slice() {
+            [range] => one_part(response, *range, complete),
+            ranges => many_parts(response, ranges, complete),
+        },
+        Selection::Unsatisfiable => {
+            let refusal = Refusal::new(Status::RANGE_NOT_SATISFIABLE, format!("There are only {complete} bytes."))
+                .with_field(FieldName::ContentRange, Value::from(format!("bytes */{complete}")));
+            content::error(&refusal, content::ErrorForm::of(request.fields))
+        }
+    }
+}
+
+/// RFC 9110 section 13.1.5: a strong tag, or an exact date that is at least a second old (section 8.8.2.2: in the second
+/// in which it was changed, a file may change again). Anything else does not hold, so the whole is sent.
+fn if_range_holds(request: &Request<'_>, validators: Validators, now: Now) -> bool {
+    let Some(value) = request.field(FieldName::IfRange) else { return true };
+    // A weak tag means that the file was changed this moment, whatever its date says.
+    let is_strong = validators.etag.is_none_or(ETag::is_strong);
+    match HttpDate::parse(value) {
+        Some(date) => is_strong && validators.last_modified == Some(date) && date < now.date(),
+        None => validators.etag.is_some_and(|etag| tag_matches(value, etag, Comparison::Strong)),
+    }
+}
+
+/// Reads a `Range` field (section 14.1.2).
+fn select(field: &[u8], complete: u64, ranges_limit: usize) -> Selection {
+    let Some(set) = field.get(..6).filter(|unit| unit.eq_ignore_ascii_case(b"bytes=")).and(field.get(6..)) else {
+        return Selection::Whole;
+    };
+    let mut specs = set.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|spec| !spec.is_empty());
+    let mut ranges = Vec::new();
+    let mut count = 0;
+    // One more than the limit is enough to know that there are too many.
+    for spec in specs.by_ref().take(ranges_limit.saturating_add(1)) {
+        count += 1;
+        match read_spec(spec, complete) {
+            Ok(range) => ranges.extend(range),
+            Err(Malformed) => return Selection::Whole,
+        }
+    }
+    match count {
+        0 => Selection::Whole,
+        count if count > ranges_limit => Selection::Whole,
+        _ if ranges.is_empty() => Selection::Unsatisfiable,
+        _ => Selection::Parts(coalesce(&ranges)),
+    }
+}
+
+/// No `int-range` and no `suffix-range`: the whole field is ignored.
+#[derive(Debug)]
+struct Malformed;
+
+/// One range, cut off at the end of the representation; `None` if nothing of it exists.
+fn read_spec(spec: &[u8], complete: u64) -> Result<Option<Range>, Malformed> {
+    let dash = memchr::memchr(b'-', spec).ok_or(Malformed)?;
+    let (first, last) = (spec.get(..dash).unwrap_or_default(), spec.get(dash + 1..).unwrap_or_default());
+    if first.is_empty() {
+        let length = number(last).ok_or(Malformed)?.min(complete);
+        return Ok((length > 0).then(|| Range { offset: complete - length, length }));
+    }
+    let offset = number(first).ok_or(Malformed)?;
+    let last = if last.is_empty() { u64::MAX } else { number(last).ok_or(Malformed)? };
+    if last < offset {
+        return Err(Malformed);
+    }
+    // Short of 2^64 bytes, so that adding one can't overflow.
+    Ok((offset < complete).then(|| Range { offset, length: last.min(complete - 1) - offset + 1 }))
+}
+
+/// A decimal number; one that is too large counts as the largest there is.
+fn number(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    Some(digits.iter().fold(0, |sum: u64, digit| sum.saturating_mul(10).saturating_add(u64::from(digit - b'0'))))
+}
+
+/// Makes one of ranges that overlap, touch or nearly touch. It stands where the first of them stood: a client gets its
+/// parts in the order in which it asked (section 15.3.7.2).
+fn coalesce(ranges: &[Range]) -> Vec<Range> {
+    let mut by_offset: Vec<(usize, Range)> = ranges.iter().copied().enumerate().collect();
+    by_offset.sort_unstable_by_key(|(_, range)| range.offset);
+    let mut merged: Vec<(usize, Range)> = Vec::with_capacity(by_offset.len());
+    for (place, range) in by_offset {
+        match merged.last_mut() {
+            Some((first, before)) if range.offset <= before.end().saturating_add(GAP_BYTES) => {
+                *first = place.min(*first);
+                before.length = range.end().max(before.end()) - before.offset;
+            }
+            Some(_) | None => merged.push((place, range)),
+        }
+    }
+    merged.sort_unstable_by_key(|(place, _)| *place);
+    merged.into_iter().map(|(_, range)| range).collect()
+}
+
+fn one_part(mut response: Response, range: Range, complete: u64) -> Response {
+    if let Some(part) = response.body.part(range.offset, range.length) {
+        response.status = Status::PARTIAL_CONTENT;
+        response.fields.push(FieldName::ContentRange, range.content_range(complete));
+        response.body = part;
+    }
+    response
+}
+
+/// `multipart/byteranges` (section 14.6), where that is shorter than the whole. In a coding the whole is sent: whether
+/// the coding holds for the parts or for what they are packed in is read in different ways.
+fn many_parts(mut response: Response, ranges: &[Range], complete: u64) -> Response {
+    let (Some(etag), None) = (response.validators.etag, response.fields.find(FieldName::ContentEncoding)) else {
+        return response;
+    };
+    let boundary = Boundary(etag);
+    let content_type = response.content_type().map(str::to_owned);
+    let mut parts = VecDeque::with_capacity(ranges.len() * 2 + 1);
+    for range in ranges {
+        let Some(part) = response.body.part(range.offset, range.length) else { return response };
+        parts.push_back(Body::Bytes(boundary.opening(content_type.as_deref(), &range.content_range(complete))));
+        parts.push_back(part);
+    }
+    parts.push_back(Body::Bytes(boundary.closing()));
+    let body = Body::Parts(parts);
+    if body.length().is_none_or(|length| length >= complete) {
+        return response;
+    }
+    response.status = Status::PARTIAL_CONTENT;
+    response.fields.retain(|name| name != FieldName::ContentType);
+    response.fields.push(FieldName::ContentType, boundary.content_type());
+    response.body = body;
+    response
+}
+
+/// What stands between parts. It is made of the entity tag, a digest of inode and times to the nanosecond: whoever
+/// writes a file can't know it, and so can't put it into the file.
+struct Boundary(ETag);
+
+impl Boundary {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(self.0.opaque()).into_owned()
+    }
+
+    /// The value of `Content-Type`.
+    fn content_type(&self) -> String {
+        format!("multipart/byteranges; boundary={}", self.text())
+    }
+
+    /// The delimiter and the head of a part.
+    fn opening(&self, content_type: Option<&str>, content_range: &str) -> Vec<u8> {
+        let content_type = content_type.map_or_else(String::new, |text| format!("Content-Type: {text}\r\n"));
+        format!("\r\n--{}\r\n{content_type}Content-Range: {content_range}\r\n\r\n", self.text()).into_bytes()
+    }
+
+    /// The last delimiter.
+    fn closing(&self) -> Vec<u8> {
+        format!("\r\n--{}--\r\n", self.text()).into_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests;
