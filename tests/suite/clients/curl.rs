@@ -1,6 +1,7 @@
 //! curl, as people use it.
 
-use crate::common::{Server, site, tools};
+use crate::common::server::EVERYTHING;
+use crate::common::{Server, Site, site, tools};
 
 #[test]
 fn download_is_resumed() {
@@ -62,6 +63,39 @@ fn parts_are_what_was_asked_for() {
     }
     let beyond = tools::attempt("curl", &["-q", "-sS", "--fail", "-r", "26-", &url]);
     assert_eq!(beyond.status.code(), Some(22), "a part that does not exist is an error: {beyond:?}");
+}
+
+#[test]
+fn several_parts_come_as_one_answer() {
+    let server = Server::start();
+    // Long enough: where the parts with their heads are no shorter than the file, the file is the answer.
+    server.site.write("long.txt", "abcdefghijklmnopqrstuvwxyz".repeat(100));
+    let url = server.url("/long.txt");
+    let got = tools::curl(&["-r", "0-1,2598-2599", "-w", "%{http_code} %{content_type}", &url]);
+    assert!(got.contains("206 multipart/byteranges; boundary="), "{got}");
+    for part in ["Content-Range: bytes 0-1/2600\r\n", "\r\n\r\nab\r\n", "\r\n\r\nyz\r\n"] {
+        assert!(got.contains(part), "{part:?}: {got}");
+    }
+}
+
+#[test]
+fn compressed_sibling_is_unpacked() {
+    let site = Site::sample();
+    let all = site::large();
+    // The sibling is made after its original, as it is when a site is built.
+    tools::run("gzip", &["--keep", "--no-name", site.path("large.bin").to_str().unwrap()]);
+    site::give(&site.path("large.bin.gz"));
+    let packed = site.read("large.bin.gz").len();
+    let server = Server::with(site, &format!("precompressed = [\"gzip\"]\n{EVERYTHING}"));
+    let out = server.site.beside("out");
+    let get = |how: &[&str]| {
+        let size = ["-o", out.to_str().unwrap(), "-w", "%{size_download}"];
+        let url = server.url("/large.bin");
+        tools::curl(&[&size, how, &[&url]].concat())
+    };
+    assert_eq!(get(&["--compressed"]), packed.to_string());
+    assert!(std::fs::read(&out).unwrap() == all, "what came is the original");
+    assert_eq!(get(&[]), all.len().to_string());
 }
 
 #[test]
