@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-use crate::config::{self, ConfigError, ListenAddress, LogTarget, Options, Override, Source};
+use crate::config::{self, ConfigError, Listen, LogTarget, Options, Override, Source};
 
 /// All went well: the server was stopped, the configuration is correct, the help was printed.
 pub const EXIT_OK: u8 = 0;
@@ -78,7 +78,7 @@ struct Cli {
 
     /// Where to listen [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = listen_address)]
-    listen: Vec<ListenAddress>,
+    listen: Vec<Listen>,
 
     /// Number of workers, or auto: one a CPU
     #[arg(long, value_name = "N", value_parser = config::worker_count)]
@@ -133,7 +133,7 @@ fn log_target(to: PathBuf) -> io::Result<LogTarget> {
     word.map_or_else(|| Ok(LogTarget::File(absolute(to)?)), Ok)
 }
 
-fn listen_address(text: &str) -> Result<ListenAddress, String> {
+fn listen_address(text: &str) -> Result<Listen, String> {
     let Some(path) = text.strip_prefix("unix:") else {
         return text.parse();
     };
@@ -144,6 +144,7 @@ fn listen_address(text: &str) -> Result<ListenAddress, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ListenAddress;
     use crate::config::Verb;
 
     fn invoke(arguments: &[&str]) -> Result<Invocation, CliError> {
@@ -201,6 +202,7 @@ mod tests {
         let here = std::env::current_dir().unwrap();
         assert_eq!(config.root, here.join("src"));
         let listen = [ListenAddress::Tcp("[::1]:0".parse().unwrap()), ListenAddress::Unix(here.join("sock"))];
+        let listen = listen.map(Listen::from);
         assert_eq!(config.listen, listen);
         assert_eq!((config.workers, config.user.as_deref(), config.limits.fields), (3, Some("www"), 9));
         assert!(config.access.verbs(b"/x").contains(Verb::Create));

@@ -10,6 +10,15 @@ use crate::stats::{Board, Boards};
 use crate::sys::control::WorkerEnd;
 use crate::sys::socket::Listener;
 
+/// A listening socket as a worker sees it.
+#[derive(Debug, Clone)]
+pub struct Entrance {
+    /// The socket.
+    pub listener: Arc<Listener>,
+    /// Does every connection begin with a header of the PROXY protocol?
+    pub proxy_protocol: bool,
+}
+
 /// The heritage of one worker.
 pub struct Heritage {
     /// The configuration of its generation.
@@ -21,7 +30,7 @@ pub struct Heritage {
     /// Does it look for what dead workers left behind? The first of a generation does, and each that replaces one.
     pub sweeps: bool,
     /// The listening sockets, shared with every worker and the supervisor; a reload keeps those that stay.
-    pub listeners: Vec<Arc<Listener>>,
+    pub entrances: Vec<Entrance>,
     /// The document root, opened by the supervisor.
     pub root: Arc<OwnedFd>,
     /// The board that this worker writes; its memory is writable in this process only.

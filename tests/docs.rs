@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use fileserv::cli;
-use fileserv::config::{Config, ListenAddress, LogTarget, Options, Override, Source, Verb, bounds, keys, load};
+use fileserv::config::{Config, Listen, LogTarget, Options, Override, Source, Verb, bounds, keys, load};
 
 fn read(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
@@ -149,7 +149,7 @@ fn the_sample_is_a_sane_service() {
     let options = Options { root: Some("/".into()), ..Options::default() };
     let config = load(&Source::file("etc/fileserv.toml".into(), file, options, Vec::new()));
     let config = config.unwrap_or_else(|error| panic!("{error}"));
-    let listen = ["0.0.0.0:80", "[::]:80"].map(|address| address.parse::<ListenAddress>().unwrap());
+    let listen = ["0.0.0.0:80", "[::]:80"].map(|address| address.parse::<Listen>().unwrap());
     assert_eq!(config.listen, listen);
     assert_eq!(config.user.as_deref(), Some("fileserv"));
     assert!(config.routes.is_empty());

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::defaults::FIELDS_LIMIT;
 use super::units::{size_text, time_text};
-use super::{Config, ListenAddress};
+use super::{Config, Listen};
 use crate::sys::file::open_root;
 
 /// What is wrong, and which keys (one of them set by the operator, if any was) it comes from.
@@ -71,7 +71,7 @@ const fn wait(key: &'static str, days: u64, value: fn(&Config) -> u64) -> Bound 
     Bound { key, unit: Unit::Milliseconds, least: 10, most: days * DAY_MILLISECONDS, value }
 }
 
-const BOUNDS: [Bound; 16] = [
+const BOUNDS: [Bound; 20] = [
     // Below, no browser gets through; above, a few clients would hold all memory.
     bytes("limits.head_bytes", 256, 128 << 10, |config| config.limits.head_bytes as u64),
     bytes("limits.target_bytes", 16, 64 << 10, |config| config.limits.target_bytes as u64),
@@ -82,11 +82,16 @@ const BOUNDS: [Bound; 16] = [
     bytes("limits.body_bytes", 0, 1024 << 40, |config| config.limits.body_bytes),
     // A million descriptors is what Linux gives a process at most, unless fs.nr_open was raised.
     count("limits.connections", 1_000_000, |config| config.limits.connections as u64),
+    count("limits.connections_per_client", 1_000_000, |config| config.limits.connections_per_client as u64),
     count("limits.requests_per_connection", 1_000_000_000, |config| u64::from(config.limits.requests_per_connection)),
+    // 0 turns it off. Above, hardly any client would be fast enough.
+    bytes("limits.min_body_bytes_per_second", 0, 1 << 20, |config| config.limits.min_body_bytes_per_second),
+    bytes("limits.min_send_bytes_per_second", 0, 1 << 20, |config| config.limits.min_send_bytes_per_second),
     wait("timeouts.head", 1, |config| milliseconds(config.timeouts.head)),
     wait("timeouts.body", 1, |config| milliseconds(config.timeouts.body)),
     wait("timeouts.idle", 1, |config| milliseconds(config.timeouts.idle)),
     wait("timeouts.send", 1, |config| milliseconds(config.timeouts.send)),
+    wait("timeouts.lag", 1, |config| milliseconds(config.timeouts.lag)),
     wait("timeouts.drain", 7, |config| milliseconds(config.timeouts.drain)),
     wait("timeouts.quit", 7, |config| milliseconds(config.timeouts.quit)),
     bytes("cache.bytes", 0, 64 << 30, |config| config.cache.bytes as u64),
@@ -140,7 +145,7 @@ fn sizes_go_together(config: &Config) -> Result<(), Fault> {
 /// Each listener is a descriptor in every worker and a turn in its loop.
 const LISTENERS_LIMIT: usize = 64;
 
-fn listeners_go_together(listen: &[ListenAddress]) -> Result<(), Fault> {
+fn listeners_go_together(listen: &[Listen]) -> Result<(), Fault> {
     let fault = |index, message| Err(Fault { keys: vec!["listen"], index, message });
     if listen.is_empty() {
         return fault(None, "nobody could connect; write at least one address, such as \"127.0.0.1:8080\"".to_owned());
@@ -148,8 +153,9 @@ fn listeners_go_together(listen: &[ListenAddress]) -> Result<(), Fault> {
     if listen.len() > LISTENERS_LIMIT {
         return fault(None, format!("{} addresses are too many; write at most {LISTENERS_LIMIT}", listen.len()));
     }
-    for (index, address) in listen.iter().enumerate() {
-        let Some(earlier) = listen.iter().take(index).find(|earlier| earlier.overlaps(address)) else {
+    for (index, Listen { address, .. }) in listen.iter().enumerate() {
+        let mut earlier = listen.iter().take(index).map(|earlier| &earlier.address);
+        let Some(earlier) = earlier.find(|earlier| earlier.overlaps(address)) else {
             continue;
         };
         let message = if earlier == address {
@@ -220,8 +226,7 @@ mod tests {
     #[test]
     fn listeners_that_take_each_others_port_are_refused() {
         let listen = |texts: &[&str]| {
-            let address = |text: &&str| ListenAddress::Tcp(text.parse().unwrap());
-            let list = texts.iter().map(address).collect();
+            let list = texts.iter().map(|text| text.parse().unwrap()).collect();
             in_root(|config| config.listen = list)
         };
         assert_eq!(listen(&["0.0.0.0:80", "[::]:80"]), Ok(()));

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::values::Workers;
 use super::{
-    AccessRule, AccessRules, Cache, Config, Durability, Limits, ListenAddress, Log, LogTarget, Provider, RouteRule,
-    Sandbox, Timeouts, Uploads, Verb, Verbs,
+    AccessRule, AccessRules, Cache, Config, Durability, ForwardedField, Limits, ListenAddress, Log, LogTarget,
+    Networks, Provider, RouteRule, Sandbox, Timeouts, TrustedProxies, Uploads, Verb, Verbs,
 };
 
 const KIB: usize = 1 << 10;
@@ -16,7 +16,9 @@ impl Default for Config {
     /// The defaults of the daemon: it shows files to this machine, and nothing else to anybody.
     fn default() -> Self {
         Self {
-            listen: vec![ListenAddress::Tcp(([127, 0, 0, 1], 8080).into())],
+            listen: vec![ListenAddress::Tcp(([127, 0, 0, 1], 8080).into()).into()],
+            trusted_proxies: TrustedProxies::default(),
+            forwarded_field: ForwardedField::Either,
             user: None,
             group: None,
             workers: Workers::auto().into(),
@@ -76,8 +78,16 @@ impl Default for Limits {
             body_bytes: 1 << 30,
             // An idle one costs a few hundred bytes, so a worker full of them needs 1 or 2 MiB.
             connections: 4096,
+            // One client can hold a sixteenth of the table at most; an office behind one address gets along with that.
+            connections_per_client: 256,
+            // Tests, and proxies on this machine, whose one address stands for many clients.
+            exempt_clients: Networks::loopback(),
             // Bounds what a slow leak in a client or a proxy could hold on to; one new connection in 10,000 costs nothing.
             requests_per_connection: 10_000,
+            // A fifth of what the slowest modem of a mobile phone carries, but a hundred times what a client sends that
+            // only wants to hold the place.
+            min_body_bytes_per_second: 256,
+            min_send_bytes_per_second: 256,
         }
     }
 }
@@ -94,6 +104,8 @@ impl Default for Timeouts {
             // Longer than the 60 s of the usual load balancers, so that they close first and never write into a reset.
             idle: Duration::from_secs(75),
             send: Duration::from_secs(30),
+            // Longer than the two above: a client that came back just in time must not be cut for having been away.
+            lag: Duration::from_secs(60),
             drain: Duration::from_secs(30),
             quit: Duration::from_secs(3600),
         }

@@ -9,6 +9,51 @@ use std::str::FromStr;
 use super::scalar::{Scalar, scalars};
 use super::values::absolute;
 
+/// A listener: its address, and what comes first on its connections.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listen {
+    /// Where it is.
+    pub address: ListenAddress,
+    /// Does every connection begin with a header of the PROXY protocol, in which a proxy names the true client?
+    pub proxy_protocol: bool,
+}
+
+/// The word behind an address. It is a suffix, so that one string says all wherever an address can be given.
+const PROXY_PROTOCOL: &str = " proxy_protocol";
+
+impl From<ListenAddress> for Listen {
+    fn from(address: ListenAddress) -> Self {
+        Self { address, proxy_protocol: false }
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, words: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(words, "{}{}", self.address, if self.proxy_protocol { PROXY_PROTOCOL } else { "" })
+    }
+}
+
+impl Scalar for Listen {
+    const EXPECTED: &'static str = "an address such as \"127.0.0.1:8080\", \"[::1]:8080\" or \
+        \"unix:/run/fileserv/socket\", with \" proxy_protocol\" behind it where a proxy says so";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        let (address, proxy_protocol) = match text.strip_suffix(PROXY_PROTOCOL) {
+            Some(address) => (address.trim_end(), true),
+            None => (text, false),
+        };
+        Ok(Self { address: ListenAddress::from_text(address)?, proxy_protocol })
+    }
+}
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::from_text(text)
+    }
+}
+
 /// An address to listen on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListenAddress {
@@ -47,10 +92,7 @@ impl fmt::Display for ListenAddress {
     }
 }
 
-impl Scalar for ListenAddress {
-    const EXPECTED: &'static str =
-        "an address such as \"127.0.0.1:8080\", \"[::1]:8080\" or \"unix:/run/fileserv/socket\"";
-
+impl ListenAddress {
     fn from_text(text: &str) -> Result<Self, String> {
         if let Some(path) = text.strip_prefix("unix:") {
             return unix(path);
@@ -66,15 +108,7 @@ impl Scalar for ListenAddress {
     }
 }
 
-scalars!(ListenAddress);
-
-impl FromStr for ListenAddress {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::from_text(text)
-    }
-}
+scalars!(Listen);
 
 fn unix(path: &str) -> Result<ListenAddress, String> {
     let absolute = absolute(path)?;
@@ -96,7 +130,7 @@ fn not_an_address(text: &str) -> String {
              \"0.0.0.0:{port}\" and \"[::]:{port}\" for everybody"
         );
     }
-    format!("{text:?} is no address; write {} (names are not looked up)", ListenAddress::EXPECTED)
+    format!("{text:?} is no address; write {} (names are not looked up)", Listen::EXPECTED)
 }
 
 #[cfg(test)]
@@ -112,6 +146,17 @@ mod tests {
         for text in ["127.0.0.1:8080", "[::]:80", "[fe80::1%3]:80", "unix:/run/fileserv/socket"] {
             assert_eq!(address(text).to_string(), text);
         }
+    }
+
+    #[test]
+    fn a_listener_may_want_the_proxy_protocol() {
+        for text in ["127.0.0.1:8080", "[::]:80 proxy_protocol", "unix:/run/a b proxy_protocol"] {
+            let listen = Listen::from_text(text).unwrap();
+            assert_eq!(listen.to_string(), text);
+            assert_eq!(listen.proxy_protocol, text.ends_with("proxy_protocol"));
+        }
+        let error = Listen::from_text("127.0.0.1:8080 proxy").unwrap_err();
+        assert!(error.contains("\" proxy_protocol\""), "{error}");
     }
 
     #[test]

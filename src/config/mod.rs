@@ -6,6 +6,7 @@ mod check;
 mod defaults;
 mod error;
 mod listen;
+mod networks;
 mod overrides;
 mod raw;
 mod routes;
@@ -20,7 +21,8 @@ use std::time::Duration;
 pub use access::{AccessRule, AccessRules, Verb, Verbs};
 pub use check::bounds;
 pub use error::ConfigError;
-pub use listen::ListenAddress;
+pub use listen::{Listen, ListenAddress};
+pub use networks::{Networks, TrustedProxies};
 pub use overrides::Override;
 pub use raw::keys;
 pub use source::{Options, Source, load};
@@ -30,7 +32,11 @@ pub use values::{account_name, worker_count};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// Where to accept connections.
-    pub listen: Vec<ListenAddress>,
+    pub listen: Vec<Listen>,
+    /// Whose word about the true client is taken.
+    pub trusted_proxies: TrustedProxies,
+    /// In which field they give it.
+    pub forwarded_field: ForwardedField,
     /// The user to become when started as root; `None`: `fileserv`, or `nobody` where that doesn't exist.
     pub user: Option<String>,
     /// The group to become; `None`: the user's own.
@@ -92,6 +98,17 @@ impl Config {
     }
 }
 
+/// In which field a trusted proxy names the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForwardedField {
+    /// Whichever is there; if both are, and differ, neither is believed.
+    Either,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+    /// `X-Forwarded-For`.
+    XForwardedFor,
+}
+
 /// A path and the provider that answers it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RouteRule {
@@ -145,8 +162,16 @@ pub struct Limits {
     pub body_bytes: u64,
     /// Open connections a worker; at the limit it stops accepting.
     pub connections: usize,
+    /// Open connections of one client a worker; more are 503.
+    pub connections_per_client: usize,
+    /// Clients for whom that limit does not hold.
+    pub exempt_clients: Networks,
     /// Requests a connection; the last is answered `Connection: close`.
     pub requests_per_connection: u32,
+    /// How fast a request's content must come on average, in bytes a second; 0: as slowly as it likes.
+    pub min_body_bytes_per_second: u64,
+    /// How fast a client must take a reply on average, in bytes a second; 0: as slowly as it likes.
+    pub min_send_bytes_per_second: u64,
 }
 
 /// Limits on waiting. Every wait has one.
@@ -160,6 +185,8 @@ pub struct Timeouts {
     pub idle: Duration,
     /// Between two pieces of a reply that the client takes.
     pub send: Duration,
+    /// How far content may fall behind its least rate, in either direction.
+    pub lag: Duration,
     /// How long an old generation, or a stopping server, may finish what it has begun.
     pub drain: Duration,
     /// The same for SIGQUIT.

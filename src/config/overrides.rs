@@ -69,7 +69,7 @@ fn canonical(key: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Durability, ListenAddress, Options, Provider, Sandbox, Source, Verbs, load};
+    use crate::config::{Durability, Options, Provider, Sandbox, Source, Verbs, load};
 
     /// Quick use of a folder that is always there.
     fn quick(sets: &[&str]) -> Result<Config, String> {
@@ -98,7 +98,7 @@ mod tests {
         assert_eq!(config.uploads.durability, Durability::None);
         assert_eq!(config.uploads.mode, 0o640);
         assert_eq!(config.sandbox, Sandbox::Off);
-        assert_eq!(config.listen, [ListenAddress::Tcp("127.0.0.1:8081".parse().unwrap())]);
+        assert_eq!(config.listen, ["127.0.0.1:8081".parse().unwrap()]);
         assert_eq!(config.limits.head_bytes, 20480);
         assert_eq!(config.limits.fields, 7);
         let route = |path: &str| config.routes.iter().find(|rule| rule.path == path).map(|rule| rule.provider);

@@ -7,13 +7,14 @@ use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 
 use super::access::RULE_KEYS;
+use super::networks::{Network, Proxy};
 use super::routes::Routes;
 use super::scalar::Many;
 use super::units::{Count, Size, Wait};
 use super::values::{Account, FileMode, IndexName, Root, Workers};
 use super::{
-    AccessRules, Cache, Config, Durability, Limits, ListenAddress, Log, LogTarget, Precompressed, RouteRule, Sandbox,
-    Timeouts, Uploads,
+    AccessRules, Cache, Config, Durability, ForwardedField, Limits, Listen, Log, LogTarget, Precompressed, RouteRule,
+    Sandbox, Timeouts, Uploads,
 };
 
 /// Puts what was said in the place of what held before.
@@ -55,7 +56,9 @@ macro_rules! table {
 }
 
 table!(RawConfig sets Config {
-    listen: Option<Many<ListenAddress>>,
+    listen: Option<Many<Listen>>,
+    trusted_proxies: Option<Many<Proxy>>,
+    forwarded_field: Option<ForwardedField>,
     user: Option<Account>,
     group: Option<Account>,
     workers: Option<Workers>,
@@ -84,7 +87,11 @@ table!(RawLimits sets Limits {
     ranges: Option<Count>,
     body_bytes: Option<Size>,
     connections: Option<Count>,
+    connections_per_client: Option<Count>,
+    exempt_clients: Option<Many<Network>>,
     requests_per_connection: Option<Count>,
+    min_body_bytes_per_second: Option<Size>,
+    min_send_bytes_per_second: Option<Size>,
 });
 
 table!(RawTimeouts sets Timeouts {
@@ -92,6 +99,7 @@ table!(RawTimeouts sets Timeouts {
     body: Option<Wait>,
     idle: Option<Wait>,
     send: Option<Wait>,
+    lag: Option<Wait>,
     drain: Option<Wait>,
     quit: Option<Wait>,
 });
@@ -221,7 +229,7 @@ mod tests {
         let text = "workers = 3\nlisten = \"[::1]:80\"\n[limits]\nhead_bytes = 4096\n[timeouts]\nidle = \"5m\"\n";
         RawConfig::parse(text).unwrap_or_default().apply_to(&mut config);
         let mut expected = Config { workers: 3, ..Config::default() };
-        expected.listen = vec![ListenAddress::Tcp("[::1]:80".parse().unwrap())];
+        expected.listen = vec!["[::1]:80".parse().unwrap()];
         expected.limits.head_bytes = 4096;
         expected.timeouts.idle = std::time::Duration::from_secs(300);
         assert_eq!(config, expected);

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::check::{Fault, check};
 use super::overrides::Override;
 use super::raw::{RawConfig, place_of};
-use super::{Config, ConfigError, ListenAddress, LogTarget};
+use super::{Config, ConfigError, Listen, LogTarget};
 
 /// Where a configuration comes from.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,7 +31,7 @@ pub struct Options {
     /// The argument ROOT.
     pub root: Option<PathBuf>,
     /// Each `--listen`; none of them keeps what the file says.
-    pub listen: Vec<ListenAddress>,
+    pub listen: Vec<Listen>,
     /// `--workers`.
     pub workers: Option<u16>,
     /// `--user`.
@@ -173,7 +173,7 @@ mod tests {
         assert_eq!((config.workers, config.root.as_path()), (5, Path::new("/")));
         assert_eq!(in_file("workers = 3", options(), &["workers=4"]).unwrap().workers, 4);
 
-        let listen = vec![ListenAddress::Tcp(([127, 0, 0, 1], 80).into()); 2];
+        let listen = vec!["127.0.0.1:80".parse::<Listen>().unwrap(); 2];
         let error = in_file("", Options { listen, ..options() }, &[]).unwrap_err();
         assert!(error.starts_with("--listen: \"127.0.0.1:80\" stands there twice"), "{error}");
     }

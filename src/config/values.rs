@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::scalar::{Scalar, one_of, scalars};
-use super::{Durability, LogTarget, Precompressed, Sandbox};
+use super::{Durability, ForwardedField, LogTarget, Precompressed, Sandbox};
 
-scalars!(Workers, FileMode, Account, Root, IndexName, Precompressed, Sandbox, Durability, LogTarget);
+scalars!(Workers, FileMode, Account, Root, IndexName, Precompressed, Sandbox, Durability, LogTarget, ForwardedField);
 
 /// How many workers.
 pub(super) struct Workers(u16);
@@ -185,6 +185,16 @@ impl Scalar for Sandbox {
 
     fn from_text(text: &str) -> Result<Self, String> {
         one_of(text, &[("required", Self::Required), ("best-effort", Self::BestEffort), ("off", Self::Off)])
+    }
+}
+
+impl Scalar for ForwardedField {
+    const EXPECTED: &'static str = "one of \"either\", \"Forwarded\", \"X-Forwarded-For\"";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        let words =
+            [("either", Self::Either), ("Forwarded", Self::Forwarded), ("X-Forwarded-For", Self::XForwardedFor)];
+        one_of(text, &words)
     }
 }
 

@@ -8,6 +8,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use super::files::tag_of;
+use super::served::refuse_exhausted;
 use super::temporary::Temporary;
 use super::{Context, refuse_open};
 use crate::config::{Durability, Verb, Verbs};
@@ -55,6 +56,7 @@ pub(super) fn current(folder: &File, name: &[u8]) -> Result<Option<Identity>, Re
 /// The refusal for a failed write, the same wherever it fails.
 pub(super) fn write_refusal(error: &io::Error) -> Refusal {
     let (status, detail) = match WriteFailure::of(error) {
+        WriteFailure::Exhausted => return refuse_exhausted(),
         WriteFailure::NoRoom => (Status::INSUFFICIENT_STORAGE, "There is not enough room for this file."),
         WriteFailure::TooLarge => (Status::CONTENT_TOO_LARGE, "The file system takes no file of this size."),
         WriteFailure::Forbidden => (Status::FORBIDDEN, "The server has no right to write here."),

@@ -20,17 +20,20 @@ pub fn is_hidden(path: &[u8]) -> bool {
 /// The refusal for a file or folder that couldn't be opened beneath the root.
 #[must_use]
 pub fn refuse_open(error: &io::Error) -> Refusal {
-    // Seconds; an open connection or file of this worker ends sooner than that under any load it can bear.
-    const RETRY_AFTER_SECONDS: u64 = 2;
     match OpenFailure::of(error) {
         OpenFailure::Absent => Refusal::not_found(),
         OpenFailure::Forbidden => Refusal::new(Status::FORBIDDEN, "The server is not permitted to read this."),
-        OpenFailure::Exhausted => {
-            Refusal::new(Status::SERVICE_UNAVAILABLE, "The server has too much open; please try again in a moment.")
-                .with_field(FieldName::RetryAfter, Value::Number(RETRY_AFTER_SECONDS))
-        }
+        OpenFailure::Exhausted => refuse_exhausted(),
         OpenFailure::Broken => Refusal::new(Status::INTERNAL_SERVER_ERROR, "The server can't read this."),
     }
+}
+
+/// The refusal when no descriptor or memory is left, to read or to write.
+pub(super) fn refuse_exhausted() -> Refusal {
+    // Seconds; an open connection or file of this worker ends sooner than that under any load it can bear.
+    const RETRY_AFTER_SECONDS: u64 = 2;
+    Refusal::new(Status::SERVICE_UNAVAILABLE, "The server has too much open; please try again in a moment.")
+        .with_field(FieldName::RetryAfter, Value::Number(RETRY_AFTER_SECONDS))
 }
 
 #[cfg(test)]

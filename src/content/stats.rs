@@ -40,7 +40,7 @@ enum Kind {
     NowBytes,
 }
 
-const COUNTERS: [Counter; 18] = {
+const COUNTERS: [Counter; 20] = {
     const fn counter(key: &'static str, words: &'static str, kind: Kind, read: fn(&Board) -> &AtomicU64) -> Counter {
         Counter { key, words, read, kind }
     }
@@ -49,6 +49,8 @@ const COUNTERS: [Counter; 18] = {
         counter("requests", "Requests answered", Count, |board| &board.requests),
         counter("accepted", "Connections accepted", Count, |board| &board.accepted),
         counter("connections", "Connections open", Now, |board| &board.connections),
+        counter("clients", "Clients connected", Now, |board| &board.clients),
+        counter("refused", "Refused, one client having too many", Count, |board| &board.refused),
         counter("received_bytes", "Received", Bytes, |board| &board.received_bytes),
         counter("sent_bytes", "Sent", Bytes, |board| &board.sent_bytes),
         counter("status_1xx", "Answers 1xx", Count, |board| &board.status_1xx),

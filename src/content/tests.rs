@@ -2,12 +2,9 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::{Context, KnownDigests, Now};
-use crate::config::{
-    AccessRule, AccessRules, Cache, Config, Durability, Limits, Log, LogTarget, Sandbox, Timeouts, Uploads, Verb, Verbs,
-};
+use crate::config::{AccessRule, AccessRules, Cache, Config, Limits, Log, LogTarget, Verb, Verbs};
 use crate::message::{
     Body, BodyFraming, BodySource, Fields, Finish, Handled, Method, Progress, Provided, Receive, Refusal, Request,
     Response, Version,
@@ -56,31 +53,15 @@ impl World {
 }
 
 fn config(allow: Verbs) -> Config {
-    let second = Duration::from_secs(1);
+    let defaults = Config::default();
     Config {
-        listen: Vec::new(),
-        user: None,
-        group: None,
-        workers: 1,
         root: PathBuf::from("/"),
         index: Vec::new(),
-        precompressed: Vec::new(),
-        sandbox: Sandbox::Required,
-        routes: Vec::new(),
         access: AccessRules::new(vec![AccessRule { path: "/".into(), allow }]),
-        uploads: Uploads { durability: Durability::Full, mode: 0o644 },
-        limits: Limits {
-            head_bytes: 1,
-            target_bytes: 1,
-            fields: 1,
-            ranges: 1,
-            body_bytes: 1 << 40,
-            connections: 1,
-            requests_per_connection: 1,
-        },
-        timeouts: Timeouts { head: second, body: second, idle: second, send: second, drain: second, quit: second },
+        limits: Limits { ranges: 1, body_bytes: 1 << 40, ..defaults.limits },
         cache: Cache { bytes: 0, file_bytes: 0, digests: 0 },
         log: Log { access: LogTarget::Off, error: LogTarget::Off },
+        ..defaults
     }
 }
 

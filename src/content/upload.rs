@@ -33,7 +33,9 @@ pub fn upload(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
         preconditions: Preconditions::of(request.fields),
     };
     rules.decide(current(&folder, name)?.as_ref())?;
-    check_room(&folder, request.framing.length().unwrap_or(0))?;
+    // One that is too long for `limit_bytes` is refused for that, once the sink says how much it takes.
+    let announced = request.framing.length().filter(|length| *length <= limit_bytes);
+    check_room(&folder, announced.unwrap_or(0))?;
     let temporary =
         Temporary::create(Arc::new(folder), ctx.config.uploads.mode).map_err(|error| write_refusal(&error))?;
     let (name, location) = (name.to_vec(), link(&request.path));

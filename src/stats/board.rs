@@ -29,6 +29,10 @@ board! {
     accepted,
     /// Connections open now.
     connections,
+    /// Clients that have connections open now.
+    clients,
+    /// Connections and requests refused, because their client had too many.
+    refused,
     /// Requests answered.
     requests,
     /// Bytes received.
@@ -74,9 +78,8 @@ impl Board {
     /// The worker has ended; `unasked`: it died. What it counted stays, what was true of it only while it lived does not.
     /// For the supervisor, which has reaped it.
     pub fn leave(&self, unasked: bool) {
-        for fact in
-            [&self.pid, &self.state, &self.ready_since, &self.heartbeat, &self.connections, &self.resident_bytes]
-        {
+        let of_the_worker = [&self.pid, &self.state, &self.ready_since, &self.heartbeat, &self.resident_bytes];
+        for fact in of_the_worker.into_iter().chain([&self.connections, &self.clients]) {
             fact.store(0, Relaxed);
         }
         if unasked {

@@ -21,6 +21,8 @@ pub struct Tally {
     pub cache_hits: u64,
     /// Small files read from the file system.
     pub cache_misses: u64,
+    /// Connections and requests refused, because their client had too many.
+    pub refused: u64,
     /// Connections ended by a timeout.
     pub timeouts: u64,
     /// Connections ended by an error.
@@ -56,6 +58,7 @@ impl Tally {
             (&board.uploads, counts.uploads),
             (&board.cache_hits, counts.cache_hits),
             (&board.cache_misses, counts.cache_misses),
+            (&board.refused, counts.refused),
             (&board.timeouts, counts.timeouts),
             (&board.aborts, counts.aborts),
             (&board.status_1xx, class_1),

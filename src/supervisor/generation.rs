@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::boards::BoardPool;
 use super::respawn::pause;
 use super::workers::{Place, Worker, spawn};
-use crate::config::{Config, ListenAddress};
+use crate::config::{Config, Listen};
 use crate::log::{Level, LogError, Logs};
 use crate::sys::control::Report;
 use crate::sys::process::{self, ProcessId};
@@ -23,8 +23,8 @@ pub(super) struct Offer {
     /// Counted from 1.
     pub(super) number: u64,
     pub(super) config: Arc<Config>,
-    /// Each with the address as the configuration names it, so that a reload knows it again.
-    pub(super) listeners: Vec<(ListenAddress, Arc<Listener>)>,
+    /// Each with what the configuration says of it, so that a reload knows it again.
+    pub(super) listeners: Vec<(Listen, Arc<Listener>)>,
     pub(super) root: Arc<OwnedFd>,
     pub(super) logs: Logs,
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::generation::{Farewell, Generation, Offer};
-use super::listeners::listen;
+use super::listeners::{Listening, listen};
 use super::start::{StartError, complain, open_root, system};
 use super::{Phase, Supervisor, notify};
 use crate::config;
 use crate::log::{Level, Logs};
-use crate::sys::socket::{Listener, LocalAddress};
+use crate::sys::socket::LocalAddress;
 
 impl Supervisor {
     /// Begins a reload if one is wanted and nothing of the last one goes on: there are two generations at most, and
@@ -84,15 +84,16 @@ impl Supervisor {
 /// What is served where, in one line.
 fn announcement(generation: &Generation) -> String {
     let offer = &generation.offer;
-    let places: Vec<_> = offer.listeners.iter().map(|(_, listener)| place(listener)).collect();
+    let places: Vec<_> = offer.listeners.iter().map(place).collect();
     let (version, root, workers) = (env!("CARGO_PKG_VERSION"), offer.config.root.display(), offer.config.workers);
     let plural = if workers == 1 { "" } else { "s" };
     format!("fileserv {version} serves {root} at {} with {workers} worker{plural}", places.join(" and "))
 }
 
-fn place(listener: &Listener) -> String {
-    match listener.local_address() {
+fn place((listen, listener): &Listening) -> String {
+    let place = match listener.local_address() {
         LocalAddress::Tcp(address) => format!("http://{address}/"),
         LocalAddress::Unix(path) => format!("unix:{}", path.display()),
-    }
+    };
+    if listen.proxy_protocol { format!("{place} (behind a proxy)") } else { place }
 }

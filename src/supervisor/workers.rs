@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use super::boards::{BoardId, BoardPool};
 use super::generation::Offer;
-use crate::heritage::Heritage;
+use super::listeners::Listening;
+use crate::heritage::{Entrance, Heritage};
 use crate::log::Level;
 use crate::stats::{Board, Boards};
 use crate::sys::control::{self, SupervisorEnd};
@@ -43,7 +44,7 @@ pub(super) fn spawn(offer: &Offer, place: Place, boards: &mut BoardPool, started
             generation: offer.number,
             slot: place.slot,
             sweeps: place.slot == 0 || place.follows,
-            listeners: offer.listeners.iter().map(|(_, listener)| Arc::clone(listener)).collect(),
+            entrances: offer.listeners.iter().map(entrance).collect(),
             root: Arc::clone(&offer.root),
             board: own,
             boards: all,
@@ -53,6 +54,10 @@ pub(super) fn spawn(offer: &Offer, place: Place, boards: &mut BoardPool, started
         process::fork(move || begin(heritage, supervisor))
     })?;
     Ok(Worker { pid, control, board })
+}
+
+fn entrance((listen, listener): &Listening) -> Entrance {
+    Entrance { listener: Arc::clone(listener), proxy_protocol: listen.proxy_protocol }
 }
 
 /// The child's first steps; the order of the later ones stands in `worker::run`.
@@ -72,7 +77,7 @@ fn inherit(heritage: &Heritage, supervisor: ProcessId) -> io::Result<()> {
     // 2. What is not in the heritage is left behind: the signal pipe, the other workers' lines, and whatever the
     //    starter of the supervisor left open, such as a folder outside the root.
     let mut keep = vec![heritage.root.as_fd(), heritage.control.as_fd()];
-    keep.extend(heritage.listeners.iter().map(|listener| listener.as_fd()));
+    keep.extend(heritage.entrances.iter().map(|entrance| entrance.listener.as_fd()));
     keep.extend(heritage.logs.fds());
     process::close_all_but(&keep)?;
     // 3. From now on the board is this worker's.

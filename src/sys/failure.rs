@@ -25,7 +25,8 @@ impl OpenFailure {
         let number = Errno::from_raw(error.raw_os_error().unwrap_or(0));
         if matches!(number, Errno::ENOENT | Errno::ENOTDIR | Errno::EXDEV | Errno::ELOOP | Errno::ENAMETOOLONG) {
             Self::Absent
-        } else if matches!(number, Errno::EACCES | Errno::EPERM) {
+        } else if matches!(number, Errno::EACCES | Errno::EPERM | Errno::ENXIO) {
+            // ENXIO: a socket, which can't be opened, or a device without a driver.
             Self::Forbidden
         } else if matches!(number, Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::EAGAIN | Errno::ESTALE) {
             Self::Exhausted
@@ -38,6 +39,8 @@ impl OpenFailure {
 /// Why a file could not be written, made, renamed or removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WriteFailure {
+    /// This process, or the machine, has no descriptor or memory left; later it may work.
+    Exhausted,
     /// The disk, or a quota, is full.
     NoRoom,
     /// The file system takes no file of that size.
@@ -59,6 +62,8 @@ impl WriteFailure {
         let number = Errno::from_raw(error.raw_os_error().unwrap_or(0));
         if matches!(number, Errno::ENOSPC | Errno::EDQUOT) {
             Self::NoRoom
+        } else if matches!(number, Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM) {
+            Self::Exhausted
         } else if number == Errno::EFBIG {
             Self::TooLarge
         } else if matches!(number, Errno::EACCES | Errno::EPERM | Errno::EROFS) {
@@ -84,8 +89,12 @@ mod tests {
             assert_eq!(of(number), OpenFailure::Absent, "{number}");
         }
         assert_eq!(of(Errno::EACCES), OpenFailure::Forbidden);
+        assert_eq!(of(Errno::ENXIO), OpenFailure::Forbidden);
         assert_eq!(of(Errno::EMFILE), OpenFailure::Exhausted);
         assert_eq!(of(Errno::EIO), OpenFailure::Broken);
+        let of_write = |number: Errno| WriteFailure::of(&io::Error::from(number));
+        assert_eq!(of_write(Errno::ENOSPC), WriteFailure::NoRoom);
+        assert_eq!(of_write(Errno::ENFILE), WriteFailure::Exhausted);
         assert_eq!(OpenFailure::of(&io::Error::other("no number")), OpenFailure::Broken);
     }
 }

@@ -221,6 +221,20 @@ pub fn send_file(fd: BorrowedFd<'_>, file: &File, offset: u64, count: usize) -> 
     Ok(nix::sys::sendfile::sendfile64(fd, file, Some(&mut offset), count)?)
 }
 
+/// How many of the bytes sent the peer has not acknowledged (tcp(7)), or not read if it is on this machine (unix(7)).
+///
+/// # Errors
+/// As ioctl(2).
+pub fn unacknowledged(fd: BorrowedFd<'_>) -> io::Result<u32> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: this request writes one int, to which the pointer leads.
+    let outcome = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    if outcome < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(u32::try_from(bytes).unwrap_or(0))
+}
+
 /// Tells the peer that nothing more will be sent.
 pub fn shut_down_sending(fd: BorrowedFd<'_>) {
     // Fails only if the peer is gone already: then there is nobody to tell.

@@ -3,9 +3,9 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 
 use super::event_loop::FIRST_LISTENER;
+use crate::heritage::Entrance;
 use crate::sys::epoll::Epoll;
 use crate::sys::socket::{Listener, Peer};
 
@@ -17,11 +17,22 @@ const ACCEPTS_UNTIL_REJOIN: u32 = 16;
 const OVER_THE_LIMIT: usize = 64;
 
 /// A connection that was taken.
-pub(super) type Accepted = (OwnedFd, Peer);
+pub(super) struct Accepted {
+    pub(super) socket: OwnedFd,
+    pub(super) peer: Peer,
+    /// Does a header of the PROXY protocol come first?
+    pub(super) proxy_protocol: bool,
+}
+
+/// Takes a connection that waits at an entrance.
+fn accept(entrance: &Entrance) -> io::Result<Option<Accepted>> {
+    let accepted = entrance.listener.accept()?;
+    Ok(accepted.map(|(socket, peer)| Accepted { socket, peer, proxy_protocol: entrance.proxy_protocol }))
+}
 
 /// The listeners, as one worker sees them.
 pub(super) struct Acceptor {
-    listeners: Vec<Arc<Listener>>,
+    entrances: Vec<Entrance>,
     connections_limit: usize,
     accepted: u32,
     is_member: bool,
@@ -29,8 +40,8 @@ pub(super) struct Acceptor {
 
 impl Acceptor {
     /// Nothing is accepted before `join`.
-    pub(super) fn new(listeners: Vec<Arc<Listener>>, connections_limit: usize) -> Self {
-        Self { listeners, connections_limit, accepted: 0, is_member: false }
+    pub(super) fn new(entrances: Vec<Entrance>, connections_limit: usize) -> Self {
+        Self { entrances, connections_limit, accepted: 0, is_member: false }
     }
 
     /// Waits for connections on every listener.
@@ -46,12 +57,12 @@ impl Acceptor {
     }
 
     fn with_tokens(&self) -> impl Iterator<Item = (u64, &Listener)> {
-        (0..).map(|number: u64| FIRST_LISTENER - number).zip(self.listeners.iter().map(Arc::as_ref))
+        (0..).map(|number: u64| FIRST_LISTENER - number).zip(self.entrances.iter().map(|it| &*it.listener))
     }
 
     fn remove_all(&mut self, epoll: &Epoll) {
-        for listener in &self.listeners {
-            epoll.remove(&**listener);
+        for entrance in &self.entrances {
+            epoll.remove(&*entrance.listener);
         }
         self.is_member = false;
     }
@@ -59,7 +70,9 @@ impl Acceptor {
     /// Takes one connection from a listener that has one. Leaves the listeners when the system has run out of
     /// something: then the kernel's queue holds the clients, or another worker takes them.
     pub(super) fn accept(&mut self, number: usize, epoll: &Epoll, connections: usize) -> Option<Accepted> {
-        let accepted = match self.listeners.get(number)?.accept() {
+        // An event may be older than the leaving.
+        let entrance = self.entrances.get(number).filter(|_| self.is_member)?;
+        let accepted = match accept(entrance) {
             Ok(accepted) => accepted?,
             Err(_) => {
                 self.remove_all(epoll);
@@ -81,7 +94,7 @@ impl Acceptor {
             return Vec::new();
         }
         self.remove_all(epoll);
-        self.listeners.iter().flat_map(|it| waiting(it)).take(OVER_THE_LIMIT).collect()
+        self.entrances.iter().flat_map(waiting).take(OVER_THE_LIMIT).collect()
     }
 
     fn rejoin(&mut self, epoll: &Epoll) {
@@ -116,12 +129,12 @@ impl Acceptor {
         self.remove_all(epoll);
         let room = self.connections_limit.saturating_sub(connections).max(OVER_THE_LIMIT);
         self.connections_limit = 0;
-        let listeners = std::mem::take(&mut self.listeners);
-        listeners.iter().flat_map(|it| waiting(it)).take(room).collect()
+        let entrances = std::mem::take(&mut self.entrances);
+        entrances.iter().flat_map(waiting).take(room).collect()
     }
 }
 
-/// The connections that wait on a listener now.
-fn waiting(listener: &Listener) -> impl Iterator<Item = Accepted> {
-    std::iter::from_fn(|| listener.accept().ok().flatten())
+/// The connections that wait at an entrance now.
+fn waiting(entrance: &Entrance) -> impl Iterator<Item = Accepted> {
+    std::iter::from_fn(|| accept(entrance).ok().flatten())
 }

@@ -19,6 +19,10 @@ pub(super) enum CloseReason {
     ContentLost,
     /// Helper threads have more work than they can take.
     Overloaded,
+    /// No PROXY header came where one must.
+    NotProxied,
+    /// The client has far too many connections.
+    TurnedAway,
     /// The worker ends.
     ShutDown,
 }
@@ -28,7 +32,8 @@ impl CloseReason {
     pub(super) fn count(self, tally: &mut Tally) {
         match self {
             Self::TimedOut => tally.timeouts += 1,
-            Self::Aborted | Self::ContentLost | Self::Overloaded => tally.aborts += 1,
+            Self::TurnedAway => tally.refused += 1,
+            Self::Aborted | Self::ContentLost | Self::Overloaded | Self::NotProxied => tally.aborts += 1,
             Self::ClientDone | Self::Answered | Self::Idle | Self::ShutDown => {}
         }
     }

@@ -2,16 +2,17 @@
 //! Process: worker, sealed. Trusts: nothing. Blocks: never.
 //! `recv.rs` holds the half that takes requests, `send.rs` the half that gives replies.
 
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use super::close_reason::CloseReason;
 use super::desk::Desk;
 use super::exchange::{Asked, Awaiting, Receiving, Sending};
 use super::offload::{Outcome, Task};
+use super::pace::Pace;
 use super::transport::Transport;
-use crate::message::{Method, Refusal, Response, Status};
+use crate::message::{Method, Response, Status};
 use crate::sys::epoll::Event;
-use crate::sys::socket::Peer;
 
 /// How many steps (heads, pieces of content, pieces of a reply) a connection takes before others have their turn.
 const STEPS_A_TURN: usize = 64;
@@ -45,6 +46,8 @@ impl Token {
 
 /// What a connection is doing. What is rare or large is boxed: an idle connection is only this enum's smallest part.
 pub(super) enum State {
+    /// Waits for the header of the PROXY protocol.
+    RecvProxy,
     /// Waits for a request head, or has a part of one.
     #[doc(alias = "IS_NEW")]
     RecvHead,
@@ -88,8 +91,14 @@ pub(super) enum Step {
 pub(super) struct Connection {
     /// The socket.
     pub(super) transport: Transport,
-    /// Who it is.
-    pub(super) peer: Peer,
+    /// Who is at the other end, as far as a PROXY header has told; `None` on a Unix socket.
+    pub(super) peer: Option<IpAddr>,
+    /// Whom the requests come from: the peer, or whom it names if it is trusted.
+    pub(super) client: Option<IpAddr>,
+    /// Is the peer's word about the client taken?
+    pub(super) is_trusted: bool,
+    /// Is this one of the client's connections that are counted?
+    pub(super) is_counted: bool,
     /// Its name in the loop.
     pub(super) token: Token,
     pub(super) state: State,
@@ -109,6 +118,10 @@ pub(super) struct Connection {
     pub(super) requests: u32,
     /// When to give up waiting, on the clock of `Desk::monotonic_ms`.
     pub(super) deadline_ms: u64,
+    /// How long the content under way may still take, whoever sends it.
+    pub(super) pace: Pace,
+    /// Bytes that the transport has taken, less those that the peer is known to have.
+    pub(super) in_flight_bytes: u32,
     /// Received and not yet consumed.
     pub(super) received: Vec<u8>,
     /// Formatted, but not yet taken by the transport.
@@ -144,13 +157,16 @@ impl Input {
 }
 
 impl Connection {
-    /// A connection that was just accepted.
-    pub(super) fn new(transport: Transport, peer: Peer, token: Token, desk: &Desk) -> Self {
+    /// A connection that was just accepted; it begins in `RecvHead` or `RecvProxy`.
+    pub(super) fn new(transport: Transport, state: State, token: Token, desk: &Desk) -> Self {
         let mut connection = Self {
             transport,
-            peer,
+            peer: None,
+            client: None,
+            is_trusted: false,
+            is_counted: false,
             token,
-            state: State::RecvHead,
+            state,
             can_receive: true,
             can_send: true,
             peer_hung_up: false,
@@ -159,6 +175,8 @@ impl Connection {
             head_begun: false,
             requests: 0,
             deadline_ms: 0,
+            pace: Pace::default(),
+            in_flight_bytes: 0,
             received: Vec::new(),
             unsent: Vec::new(),
         };
@@ -200,6 +218,7 @@ impl Connection {
     /// One step of the state machine. Every variant is named: a new state can't be forgotten here.
     fn step(&mut self, buffer: &mut [u8], input: &mut Input, desk: &mut Desk) -> Flow {
         match self.state {
+            State::RecvProxy => self.recv_proxy(buffer, input, desk),
             State::RecvHead => self.recv_head(buffer, input, desk),
             State::RecvBody(_) => self.recv_body(buffer, input, desk),
             State::AwaitJob(_) => Flow::Wait,
@@ -254,38 +273,6 @@ impl Connection {
         }
     }
 
-    /// Has the deadline passed? Then the client is told where it still can be.
-    pub(super) fn expire(&mut self, desk: &mut Desk) -> Flow {
-        match self.state {
-            State::RecvHead if self.unsent.is_empty() && !self.head_begun => Flow::Close(CloseReason::Idle),
-            State::RecvHead if self.unsent.is_empty() => {
-                self.received = Vec::new();
-                CloseReason::TimedOut.count(&mut desk.tally);
-                let refusal = Refusal::closing(Status::REQUEST_TIMEOUT, "The request head did not come in time.");
-                self.refuse_unparsed(&refusal, desk)
-            }
-            State::RecvBody(_) => {
-                CloseReason::TimedOut.count(&mut desk.tally);
-                let refusal = Refusal::closing(Status::REQUEST_TIMEOUT, "The content did not come in time.");
-                self.refuse_body(&refusal, desk)
-            }
-            State::RecvHead | State::AwaitJob(_) | State::SendReply(_) => Flow::Close(CloseReason::TimedOut),
-            State::Linger => Flow::Close(CloseReason::Answered),
-        }
-    }
-
-    /// The deadline of what it waits for now, after the transport took some bytes, or none.
-    pub(super) fn renew_deadline(&mut self, desk: &Desk) {
-        let timeouts = &desk.config.timeouts;
-        match self.state {
-            State::RecvHead if !self.unsent.is_empty() => self.set_deadline(desk, timeouts.send),
-            State::RecvHead if !self.head_begun => self.set_deadline(desk, timeouts.idle),
-            State::SendReply(_) => self.set_deadline(desk, timeouts.send),
-            // Their deadlines have nothing to do with sending.
-            State::RecvHead | State::RecvBody(_) | State::AwaitJob(_) | State::Linger => {}
-        }
-    }
-
     /// Does a helper thread work for it?
     pub(super) fn awaits_job(&self) -> bool {
         matches!(self.state, State::AwaitJob(_))
@@ -293,12 +280,7 @@ impl Connection {
 
     /// Is it between two requests, with nothing owed to either side?
     pub(super) fn is_idle(&self) -> bool {
-        matches!(self.state, State::RecvHead) && self.received.is_empty() && self.unsent.is_empty()
-    }
-
-    /// Gives the current wait its end.
-    pub(super) fn set_deadline(&mut self, desk: &Desk, wait: std::time::Duration) {
-        self.deadline_ms = desk.monotonic_ms.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+        matches!(self.state, State::RecvHead | State::RecvProxy) && self.received.is_empty() && self.unsent.is_empty()
     }
 
     /// Starts to wait for a helper thread.
@@ -336,7 +318,7 @@ mod tests {
 
     #[test]
     fn an_idle_connection_is_small() {
-        assert!(size_of::<Connection>() <= 144, "{} bytes", size_of::<Connection>());
+        assert!(size_of::<Connection>() <= 160, "{} bytes", size_of::<Connection>());
     }
 
     #[test]

@@ -4,7 +4,9 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
+use super::clients::Clients;
 use super::offload::Offload;
+use super::pace::Least;
 use crate::config::Config;
 use crate::content::{Cache, Context, KnownDigests, MediaTypes, Now};
 use crate::http::HeadLimits;
@@ -28,6 +30,8 @@ pub(super) struct Desk {
     pub(super) media_types: MediaTypes,
     /// Counts of this wake.
     pub(super) tally: Tally,
+    /// How many connections each client has.
+    pub(super) clients: Clients,
     /// A buffer for building paths.
     pub(super) scratch: Vec<u8>,
     /// Heads and small bodies of the connection whose turn it is; sent at the end of the turn, many in one call.
@@ -62,6 +66,18 @@ impl Desk {
             tally: &mut self.tally,
             scratch: &mut self.scratch,
         }
+    }
+
+    /// How fast content must come in.
+    pub(super) fn least_receiving(&self) -> Least {
+        let config = &self.config;
+        Least { bytes_per_second: config.limits.min_body_bytes_per_second, lag: config.timeouts.lag }
+    }
+
+    /// How fast a reply must be taken.
+    pub(super) fn least_sending(&self) -> Least {
+        let config = &self.config;
+        Least { bytes_per_second: config.limits.min_send_bytes_per_second, lag: config.timeouts.lag }
     }
 
     /// The limits of a request head.

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use slab::Slab;
 
-use super::acceptor::Acceptor;
+use super::acceptor::{Accepted, Acceptor};
 use super::close_reason::CloseReason;
-use super::connection::{Connection, Flow, Step, Token};
+use super::connection::{Connection, Flow, State, Step, Token};
 use super::desk::Desk;
 use super::sweep::Sweeper;
 use super::transport::Transport;
@@ -19,6 +19,7 @@ use crate::log::Logs;
 use crate::stats::{Board, WorkerState};
 use crate::sys::control::{Order, Received, WorkerEnd};
 use crate::sys::epoll::{Epoll, Event};
+use crate::sys::socket::Peer;
 
 /// Tokens above every connection's: the high half of a connection's token is an index, never this large.
 const CONTROL: u64 = u64::MAX;
@@ -34,6 +35,10 @@ const BUFFER_BYTES: usize = 256 * 1024;
 /// A body's share of a turn when other connections wait, and when none does.
 const SHARED_TURN_BYTES: usize = 128 * 1024;
 const LONE_TURN_BYTES: usize = 1024 * 1024;
+
+/// A wake with more events than this is busy, and takes up to so many connections of each listener.
+const BUSY_EVENTS: usize = 32;
+const BUSY_ACCEPTS: usize = 64;
 
 /// Why the loop runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +64,7 @@ pub(super) struct EventLoop {
     board: &'static Board,
     vitals: Vitals,
     phase: Phase,
+    accepts_a_wake: usize,
     next_serial: u32,
     next_tick_ms: u64,
 }
@@ -86,6 +92,7 @@ impl EventLoop {
             board,
             vitals,
             phase: Phase::Serving,
+            accepts_a_wake: 1,
             next_serial: 0,
             next_tick_ms: 0,
         }
@@ -105,6 +112,7 @@ impl EventLoop {
             let timeout = if self.queue.is_empty() { TICK_MS } else { 0 };
             let count = self.epoll.wait(timeout)?;
             self.vitals.read_clock(&mut self.desk);
+            self.accepts_a_wake = if count > BUSY_EVENTS { BUSY_ACCEPTS } else { 1 };
             self.desk.turn_bytes = if count + self.queue.len() > 1 { SHARED_TURN_BYTES } else { LONE_TURN_BYTES };
             let queued = self.queue.len();
             for index in 0..count {
@@ -210,17 +218,25 @@ impl EventLoop {
         let mut connection = self.connections.remove(token.key as usize);
         connection.log_end(&mut self.desk);
         connection.abandon_body(&self.desk);
+        connection.dismiss(&mut self.desk.clients);
         reason.count(&mut self.desk.tally);
-        self.board.connections.store(self.connections.len() as u64, Relaxed);
+        self.show_connections();
         // Dropping it closes the socket, which also takes it out of epoll.
         drop(connection);
         self.acceptor.has_room(&self.epoll, self.connections.len());
     }
 
-    /// Takes one connection a wake, so that the other workers get their share.
+    fn show_connections(&self) {
+        self.board.connections.store(self.connections.len() as u64, Relaxed);
+        self.board.clients.store(self.desk.clients.len() as u64, Relaxed);
+    }
+
+    /// Takes one connection a wake, so that the other workers get their share. A wake that is full of other work takes
+    /// more: who had time for them would have taken them already, and it is long until the next wake.
     fn accept(&mut self, listener: u64) {
         let number = usize::try_from(FIRST_LISTENER - listener).unwrap_or(usize::MAX);
-        if let Some(accepted) = self.acceptor.accept(number, &self.epoll, self.connections.len()) {
+        for _ in 0..self.accepts_a_wake {
+            let Some(accepted) = self.acceptor.accept(number, &self.epoll, self.connections.len()) else { return };
             self.admit(accepted);
             for waiting in self.acceptor.pause_if_full(&self.epoll, self.connections.len()) {
                 self.admit(waiting);
@@ -228,14 +244,24 @@ impl EventLoop {
         }
     }
 
-    fn admit(&mut self, (socket, peer): super::acceptor::Accepted) {
+    fn admit(&mut self, accepted: Accepted) {
+        let Accepted { socket, peer, proxy_protocol } = accepted;
         let entry = self.connections.vacant_entry();
         let Ok(key) = u32::try_from(entry.key()) else { return };
         self.next_serial = self.next_serial.wrapping_add(1);
         let token = Token { key, serial: self.next_serial };
-        entry.insert(Connection::new(Transport::Plain(socket), peer, token, &self.desk));
+        let state = if proxy_protocol { State::RecvProxy } else { State::RecvHead };
+        let connection = entry.insert(Connection::new(Transport::Plain(socket), state, token, &self.desk));
+        connection.peer = match peer {
+            Peer::Tcp(address) => Some(address),
+            Peer::Unix => None,
+        };
+        let flow = if proxy_protocol { Flow::Next } else { connection.introduce(connection.peer, &mut self.desk) };
         self.desk.tally.accepted += 1;
-        self.board.connections.store(self.connections.len() as u64, Relaxed);
+        self.show_connections();
+        if let Flow::Close(reason) = flow {
+            return self.close(token, reason);
+        }
         // The request is often there already: then a short connection never costs an epoll_ctl.
         self.turn(token);
     }

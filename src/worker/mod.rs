@@ -2,12 +2,16 @@
 //! Process: worker. `run` has the numbered steps; what stands behind `seal` runs sealed.
 
 mod acceptor;
+mod clients;
 mod close_reason;
 mod connection;
+mod deadlines;
 mod desk;
 mod event_loop;
 mod exchange;
+mod introduce;
 mod offload;
+mod pace;
 mod recv;
 #[cfg(test)]
 mod representation_tests;

@@ -66,7 +66,7 @@ impl Connection {
     }
 
     /// Receives up to `room` bytes behind those that are there.
-    fn receive(&mut self, buffer: &mut [u8], input: &mut Input, room: usize, desk: &mut Desk) -> Flow {
+    pub(super) fn receive(&mut self, buffer: &mut [u8], input: &mut Input, room: usize, desk: &mut Desk) -> Flow {
         if !self.can_receive {
             return Flow::Wait;
         }
@@ -96,6 +96,11 @@ impl Connection {
     /// A head is complete: through the pipeline with it. `is_last`: nothing has come behind it.
     fn handle(&mut self, head: &Head<'_>, fields: &Fields<'_>, is_last: bool, desk: &mut Desk) -> Flow {
         self.requests = self.requests.saturating_add(1);
+        if self.is_trusted
+            && let Err(refusal) = self.introduce_request(fields, desk)
+        {
+            return self.refuse_head(head, fields, &refusal, desk);
+        }
         let request = match http::validate(head, fields) {
             Ok(request) => request,
             Err(refusal) => return self.refuse_head(head, fields, &refusal, desk),
@@ -169,7 +174,7 @@ impl Connection {
         };
         let owes_continue = request.expects_continue;
         self.state = State::RecvBody(Box::new(Receiving { taker, decoder, room, owes_continue, asked }));
-        self.set_deadline(desk, desk.config.timeouts.body);
+        self.begin_pace(desk, desk.config.timeouts.body, desk.least_receiving());
         Flow::Next
     }
 
@@ -192,7 +197,9 @@ impl Connection {
             let room = receiving_room(&self.state, buffer.len());
             return match self.receive(buffer, input, room, desk) {
                 Flow::Next => {
-                    self.set_deadline(desk, desk.config.timeouts.body);
+                    let received = (input.end - input.start) as u64;
+                    self.pace.earn(received, desk.monotonic_ms, desk.least_receiving());
+                    self.set_paced_deadline(desk, desk.config.timeouts.body);
                     Flow::Next
                 }
                 Flow::Close(_) => Flow::Close(CloseReason::Aborted),
@@ -291,7 +298,7 @@ fn receiving_room(state: &State, buffer_bytes: usize) -> usize {
                 left.saturating_add(BETWEEN_CHUNKS_BYTES).min(buffer_bytes)
             }
         },
-        State::RecvHead | State::AwaitJob(_) | State::SendReply(_) | State::Linger => 0,
+        State::RecvProxy | State::RecvHead | State::AwaitJob(_) | State::SendReply(_) | State::Linger => 0,
     }
 }
 

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::acceptor::Acceptor;
+use super::clients::Clients;
 use super::desk::Desk;
 use super::event_loop::EventLoop;
 use super::offload::Offload;
@@ -72,6 +73,7 @@ fn serve(mut heritage: Heritage) -> Result<(), Box<dyn std::error::Error>> {
         root: heritage.root,
         boards: heritage.boards,
         tally: Tally::default(),
+        clients: Clients::default(),
         scratch: Vec::new(),
         out: Vec::new(),
         now,
@@ -83,7 +85,7 @@ fn serve(mut heritage: Heritage) -> Result<(), Box<dyn std::error::Error>> {
         turn_bytes: 0,
         config,
     };
-    let acceptor = Acceptor::new(heritage.listeners, desk.config.limits.connections);
+    let acceptor = Acceptor::new(heritage.entrances, desk.config.limits.connections);
     let seal = desk.boards.seal.clone();
     let mut event_loop = EventLoop::new(epoll, acceptor, desk, sweeper, heritage.logs, board, vitals);
     event_loop.join(&heritage.control)?;

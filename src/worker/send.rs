@@ -2,6 +2,7 @@
 //! Process: worker, sealed. Blocks: never; `sendfile` may wait for a disk that has not read the file yet.
 
 use std::io::Write;
+use std::net::IpAddr;
 
 use super::close_reason::CloseReason;
 use super::connection::{Connection, Flow, State};
@@ -13,7 +14,6 @@ use crate::content::{self, ErrorForm};
 use crate::http::{self, Facts, Head, Reply};
 use crate::log::RequestLine;
 use crate::message::{Body, BodySource, FieldName, Fields, Progress, Refusal, Request, Response};
-use crate::sys::socket::Peer;
 
 /// A body up to this size is copied behind its head, so that many replies go out in one call.
 const COPIED_BODY_BYTES: usize = 16 * 1024;
@@ -94,7 +94,7 @@ impl Connection {
         let Reply { body, is_chunked, keep_alive } = http::format(response, facts, &desk.date, &mut desk.out);
         let then = if keep_alive { Then::Next } else { unless_kept };
         let line = line.filter(|_| desk.access_log.is_on());
-        let line = line.map(|line| fill_in(line, self.peer, status.code(), desk));
+        let line = line.map(|line| fill_in(line, self.client, status.code(), desk));
         let copied = match &body {
             Body::Empty => Some(&[][..]),
             Body::Bytes(bytes) => Some(bytes.as_slice()),
@@ -111,14 +111,18 @@ impl Connection {
             return self.next_request(desk);
         }
         let log = line.map(|line| desk.access_log.begin(&line));
-        self.set_deadline(desk, desk.config.timeouts.send);
+        self.begin_sending(desk);
         self.state = State::SendReply(Box::new(Sending::new(body, is_chunked, then, log)));
         Flow::Next
     }
 
     /// The reply is out: the client may think about the next request.
-    fn next_request(&mut self, desk: &Desk) -> Flow {
+    fn next_request(&mut self, desk: &mut Desk) -> Flow {
         self.state = State::RecvHead;
+        // The next request of a proxy may be another client's.
+        if self.is_trusted {
+            self.dismiss(&mut desk.clients);
+        }
         self.set_deadline(desk, desk.config.timeouts.idle);
         Flow::Next
     }
@@ -137,8 +141,8 @@ impl Connection {
                     self.can_send = false;
                     self.unsent.extend_from_slice(rest);
                     desk.out.clear();
-                    desk.tally.sent_bytes += sent as u64;
-                    self.renew_deadline(desk);
+                    self.note_sent(sent, desk);
+                    self.begin_unsent(desk);
                     return Flow::Wait;
                 }
                 Transferred::End | Transferred::Broken => {
@@ -147,7 +151,7 @@ impl Connection {
                 }
             }
         }
-        desk.tally.sent_bytes += sent as u64;
+        self.note_sent(sent, desk);
         desk.out.clear();
         Flow::Next
     }
@@ -168,7 +172,7 @@ impl Connection {
                 Transferred::End | Transferred::Broken => break Flow::Close(CloseReason::Aborted),
             }
         };
-        desk.tally.sent_bytes += sent as u64;
+        self.note_sent(sent, desk);
         if matches!(flow, Flow::Next) {
             self.unsent = Vec::new();
         } else {
@@ -228,8 +232,8 @@ impl Connection {
                 sending.taken += count - of_head;
                 sending.sent_bytes += (count - of_head) as u64;
                 desk.out.drain(..of_head);
-                desk.tally.sent_bytes += count as u64;
-                self.set_deadline(desk, desk.config.timeouts.send);
+                self.note_sent(count, desk);
+                self.set_paced_deadline(desk, desk.config.timeouts.send);
                 Flow::Next
             }
             Transferred::Later => {
@@ -254,9 +258,9 @@ impl Connection {
                 *offset += count as u64;
                 *length = length.saturating_sub(count as u64);
                 sending.sent_bytes += count as u64;
-                desk.tally.sent_bytes += count as u64;
                 let is_done = *length == 0;
-                self.set_deadline(desk, desk.config.timeouts.send);
+                self.note_sent(count, desk);
+                self.set_paced_deadline(desk, desk.config.timeouts.send);
                 // A full share means that the socket would take more: others first.
                 if count == share && !is_done { Flow::Yield } else { Flow::Next }
             }
@@ -289,6 +293,7 @@ impl Connection {
         if self.unsent.is_empty() && desk.out.is_empty() {
             return Flow::Close(CloseReason::ClientDone);
         }
+        self.begin_sending(desk);
         self.state = State::SendReply(Box::new(Sending::new(Body::Empty, false, Then::Close, None)));
         Flow::Next
     }
@@ -321,7 +326,8 @@ impl Connection {
             self.unsent.extend_from_slice(b"0\r\n\r\n");
         }
         sending.body = if is_end { Body::Empty } else { Body::Source { source, length } };
-        self.set_deadline(desk, desk.config.timeouts.send);
+        // What the helper thread took is not for the client to make good.
+        self.begin_sending(desk);
         self.state = State::SendReply(Box::new(sending));
         Flow::Next
     }
@@ -333,9 +339,12 @@ impl Connection {
                 sending.body = Body::Empty;
                 Flow::Next
             }
-            State::SendReply(_) | State::RecvHead | State::RecvBody(_) | State::AwaitJob(_) | State::Linger => {
-                self.finish_reply(desk)
-            }
+            State::SendReply(_)
+            | State::RecvProxy
+            | State::RecvHead
+            | State::RecvBody(_)
+            | State::AwaitJob(_)
+            | State::Linger => self.finish_reply(desk),
         }
     }
 
@@ -371,29 +380,25 @@ impl Connection {
                         desk.access_log.finish(&line, sending.sent_bytes);
                     }
                 }
-                Awaiting::Answer(asked) => log_unanswered(asked, self.peer, desk),
+                Awaiting::Answer(asked) => log_unanswered(asked, self.client, desk),
             },
-            State::RecvBody(receiving) => log_unanswered(&receiving.asked, self.peer, desk),
-            State::RecvHead | State::Linger => {}
+            State::RecvBody(receiving) => log_unanswered(&receiving.asked, self.client, desk),
+            State::RecvProxy | State::RecvHead | State::Linger => {}
         }
     }
 }
 
 /// A request whose client was gone before its answer: 499, as nginx's users know it.
-fn log_unanswered(asked: &Asked, peer: Peer, desk: &mut Desk) {
+fn log_unanswered(asked: &Asked, client: Option<IpAddr>, desk: &mut Desk) {
     const CLIENT_CLOSED_REQUEST: u16 = 499;
     if let Some(words) = &asked.for_log {
-        let line = fill_in(words.line(NOTHING_KNOWN), peer, CLIENT_CLOSED_REQUEST, desk);
+        let line = fill_in(words.line(NOTHING_KNOWN), client, CLIENT_CLOSED_REQUEST, desk);
         desk.access_log.write(&line, 0);
     }
 }
 
 /// Adds to a line what the worker knows.
-fn fill_in<'r>(line: RequestLine<'r>, peer: Peer, status: u16, desk: &Desk) -> RequestLine<'r> {
-    let client = match peer {
-        Peer::Tcp(address) => Some(address),
-        Peer::Unix => None,
-    };
+fn fill_in<'r>(line: RequestLine<'r>, client: Option<IpAddr>, status: u16, desk: &Desk) -> RequestLine<'r> {
     RequestLine { client, unix_seconds: desk.now.unix_seconds, status, ..line }
 }
 

@@ -9,7 +9,8 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::connection::{Connection, Flow, Step, Token};
+use super::clients::Clients;
+use super::connection::{Connection, Flow, State, Step, Token};
 use super::desk::Desk;
 use super::offload::Offload;
 use super::transport::{Transferred, Transport};
@@ -20,7 +21,6 @@ use crate::message::HttpDate;
 use crate::stats::{Boards, Tally};
 use crate::sys::epoll::{Epoll, Event};
 use crate::sys::file::open_root;
-use crate::sys::socket::Peer;
 
 /// A client: pieces that arrive one by one, the end of the stream, and everything that was sent to it.
 pub(super) struct Script {
@@ -86,6 +86,7 @@ pub(super) fn desk(root: &Path) -> Desk {
         known_digests: KnownDigests::new(config.cache.digests),
         media_types: MediaTypes::default(),
         tally: Tally::default(),
+        clients: Clients::default(),
         scratch: Vec::new(),
         out: Vec::new(),
         now,
@@ -103,7 +104,7 @@ pub(super) fn desk(root: &Path) -> Desk {
 pub(super) fn converse(desk: &mut Desk, pieces: &[&[u8]], send_limit: usize) -> Vec<u8> {
     let token = Token { key: 0, serial: 1 };
     let transport = Transport::Script(Box::new(Script::new(pieces, send_limit)));
-    let mut connection = Connection::new(transport, Peer::Unix, token, desk);
+    let mut connection = Connection::new(transport, State::RecvHead, token, desk);
     let mut buffer = vec![0; 64 * 1024];
     let mut epoll = Epoll::new().unwrap();
     epoll.add_input(desk.offload.waker(), 0).unwrap();

@@ -67,6 +67,15 @@ impl Transport {
         }
     }
 
+    /// How many of the bytes sent the peer has not acknowledged; `None` if that can't be told.
+    pub(super) fn unacknowledged(&self) -> Option<u32> {
+        match self {
+            Self::Plain(fd) => socket::unacknowledged(fd.as_fd()).ok(),
+            #[cfg(test)]
+            Self::Script(_) => None,
+        }
+    }
+
     /// Says that nothing more will be sent.
     pub(super) fn shut_down_sending(&self) {
         match self {

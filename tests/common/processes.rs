@@ -30,6 +30,16 @@ pub(crate) fn lives(pid: u32) -> bool {
     status(pid).get("State").is_some_and(|state| !state.starts_with('Z'))
 }
 
+/// How often a process has waited so far, and how much time of a processor it has used, in ticks of 10 ms; the main
+/// thread's waits, all threads' time.
+pub(crate) fn waits_and_ticks(pid: u32) -> (u64, u64) {
+    let waits = status(pid)["voluntary_ctxt_switches"].parse().unwrap();
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    // The name of the program is in brackets, and the first field behind it is the third of proc(5): utime is the 14th.
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    (waits, fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap())
+}
+
 /// A size in kibibytes: `VmRSS` now, or `VmHWM` at its highest.
 pub(crate) fn memory_kib(pid: u32, which: &str) -> u64 {
     let status = status(pid);

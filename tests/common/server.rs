@@ -53,6 +53,15 @@ impl Server {
         Self::spawn(site, &["-c", file.to_str().unwrap()])
     }
 
+    /// The same as `with`, started by a program that ends by becoming what its last arguments say.
+    pub(crate) fn under(site: Site, wrapper: &[&str], config: &str) -> Self {
+        let file = site.beside("fileserv.toml");
+        std::fs::write(&file, config_text(&site, "127.0.0.1:0", config)).unwrap();
+        let mut arguments = wrapper[1..].to_vec();
+        arguments.extend([binary(), "-c", file.to_str().unwrap()]);
+        Self::run(site, wrapper[0], &arguments)
+    }
+
     /// Quick use: the site as an argument.
     pub(crate) fn quick(site: Site, options: &[&str]) -> Self {
         let mut arguments = vec!["--listen", "127.0.0.1:0"];

@@ -1,0 +1,122 @@
+//! Running out of descriptors and of disk: a defined answer, no spinning, and recovery without help.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::common::server::EVERYTHING;
+use crate::common::site::SERVICE_USER;
+use crate::common::{Client, Server, Site, cannot_run, is_root, processes, until};
+
+/// Descriptors that are left to a worker: it has about ten of its own.
+const DESCRIPTORS: usize = 40;
+
+#[test]
+fn worker_without_descriptors_says_so_does_not_spin_and_recovers() {
+    let limit = format!("--nofile={DESCRIPTORS}:{DESCRIPTORS}");
+    let mut wrapper = vec!["prlimit", &limit];
+    // Root could raise the limit again.
+    if is_root() {
+        wrapper.extend(["setpriv", "--reuid", SERVICE_USER, "--clear-groups"]);
+    }
+    let server = Server::under(Site::sample(), &wrapper, &format!("workers = 1\n{EVERYTHING}"));
+    let workers = server.workers();
+    // Files that are not in the cache want a descriptor each.
+    let mut held: Vec<Client> = vec![server.connect()];
+    assert_eq!(held[0].get("/large.bin").status, 200);
+    held.extend((0..2 * DESCRIPTORS).map(|_| server.connect()));
+    for client in &mut held[1..] {
+        client.send("GET /hello.txt HTTP/1.1\r\nHost: a\r\n\r\n");
+    }
+    until("it has no descriptor left", || open_files(workers[0]) == DESCRIPTORS);
+    for request in
+        ["GET /large.bin HTTP/1.1\r\nHost: a\r\n\r\n", "PUT /new HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx"]
+    {
+        held[0].send(request);
+        let reply = held[0].reply(&request[..3]);
+        assert_eq!(reply.status, 503, "{request}");
+        assert!(reply.field("retry-after").is_some(), "{reply:?}");
+    }
+    let (waits, ticks) = processes::waits_and_ticks(workers[0]);
+    std::thread::sleep(Duration::from_secs(3));
+    let (waits_now, ticks_now) = processes::waits_and_ticks(workers[0]);
+    assert!(waits_now - waits < 30, "{} wakes in 3 s with nothing to do but to wait", waits_now - waits);
+    assert!(ticks_now - ticks < 15, "{} ticks of 10 ms in 3 s", ticks_now - ticks);
+    // Whoever waited is served as soon as others go, and files are there again.
+    let mut last = held.pop().unwrap();
+    drop(held);
+    assert_eq!(last.reply("GET").status, 200);
+    assert_eq!(last.get("/large.bin").status, 200);
+    server.assert_unharmed(&workers);
+}
+
+fn open_files(pid: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
+}
+
+#[test]
+fn full_table_holds_still_and_serves_all_who_waited() {
+    let server = Server::with(Site::sample(), &format!("workers = 1\nlimits.connections = 8\n{EVERYTHING}"));
+    let workers = server.workers();
+    let mut held: Vec<Client> = (0..8).map(|_| server.connect()).collect();
+    for client in &mut held {
+        assert_eq!(client.get("/hello.txt").status, 200);
+    }
+    // Some are taken along over the limit; the others wait in the kernel's queue.
+    let mut waiting: Vec<Client> = (0..200).map(|_| server.connect()).collect();
+    for client in &mut waiting {
+        client.send("GET /hello.txt HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    }
+    assert_eq!(held[0].get("/hello.txt").status, 200);
+    let (waits, ticks) = processes::waits_and_ticks(workers[0]);
+    std::thread::sleep(Duration::from_secs(2));
+    let (waits_now, ticks_now) = processes::waits_and_ticks(workers[0]);
+    assert!(waits_now - waits < 30 && ticks_now - ticks < 10, "a full worker sleeps");
+    drop(held);
+    for client in &mut waiting {
+        assert_eq!(client.reply("GET").status, 200);
+    }
+    server.assert_unharmed(&workers);
+}
+
+#[test]
+fn full_disk_is_507_and_leaves_nothing_behind() {
+    const TEST: &str = "full_disk_is_507_and_leaves_nothing_behind";
+    let site = Site::sample();
+    let root = site.root();
+    let root = root.to_str().unwrap();
+    if !is_root() || !can_mount(root) {
+        return cannot_run(TEST, "only root may mount a small disk");
+    }
+    // A disk of its own, seen by nobody else, mounted before the workers are sealed.
+    let mount = format!("mount -t tmpfs -o size=1m,mode=0777 none {root} && exec \"$@\"");
+    let wrapper = ["unshare", "--mount", "sh", "-c", &mount, "sh"];
+    let server = Server::under(site, &wrapper, &format!("workers = 1\n{EVERYTHING}"));
+    let workers = server.workers();
+    let names = || {
+        let folder = std::fs::read_dir(format!("/proc/{}/root{root}", server.supervisor())).unwrap();
+        folder.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>()
+    };
+    let put = |name: &str, fields: &[&str], body: &[u8]| server.connect().request("PUT", name, fields, body).status;
+    assert_eq!(put("/small", &[], b"small"), 201);
+    // Known from the length before the content, and found out in its middle.
+    assert_eq!(put("/empty", &[], b""), 201);
+    let mut client = server.connect();
+    client.send("PUT /announced HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\nExpect: 100-continue\r\n\r\n");
+    assert_eq!(client.reply("PUT").status, 507);
+    let mut client = server.connect();
+    client.send("PUT /small HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
+    while client.is_quiet() && client.try_send(&chunk).is_ok() {}
+    assert_eq!(client.reply("PUT").status, 507);
+    drop(client);
+    until("the temporaries are gone", || names().iter().all(|name| !name.starts_with(".fileserv-")));
+    assert_eq!(server.connect().get("/small").body, b"small", "the old file stands untouched");
+    assert_eq!(put("/fits", &[], &[b'x'; 500_000]), 201, "there is room again");
+    server.assert_same_workers(&workers);
+}
+
+fn can_mount(folder: &str) -> bool {
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "mount", "-t", "tmpfs", "none", folder]);
+    command.stdin(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
