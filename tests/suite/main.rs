@@ -7,7 +7,6 @@
 mod common;
 
 mod big;
-mod browser;
 mod clients;
 mod conditional;
 mod errors;
