@@ -11,10 +11,10 @@ use crate::sys::control::WorkerEnd;
 use crate::sys::socket::Listener;
 
 /// A listening socket as a worker sees it.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Entrance {
-    /// The socket.
-    pub listener: Arc<Listener>,
+    /// The worker's own descriptor of the socket: when it lets go of it, no other that the fork copied stays open.
+    pub listener: Listener,
     /// Does every connection begin with a header of the PROXY protocol?
     pub proxy_protocol: bool,
 }

@@ -38,13 +38,14 @@ pub(super) fn spawn(offer: &Offer, place: Place, boards: &mut BoardPool, started
     let (control, worker_end) = control::pair()?;
     let all = Boards { started, seal: String::new(), slots: boards.shared() };
     let supervisor = ProcessId::own();
+    let entrances = offer.listeners.iter().map(entrance).collect::<io::Result<Vec<_>>>()?;
     let (board, pid) = boards.lend(|own: &'static Board| {
         let heritage = Heritage {
             config: Arc::clone(&offer.config),
             generation: offer.number,
             slot: place.slot,
             sweeps: place.slot == 0 || place.follows,
-            entrances: offer.listeners.iter().map(entrance).collect(),
+            entrances,
             roots: Arc::clone(&offer.roots),
             board: own,
             boards: all,
@@ -56,8 +57,8 @@ pub(super) fn spawn(offer: &Offer, place: Place, boards: &mut BoardPool, started
     Ok(Worker { pid, control, board })
 }
 
-fn entrance((listen, listener): &Listening) -> Entrance {
-    Entrance { listener: Arc::clone(listener), proxy_protocol: listen.proxy_protocol }
+fn entrance((listen, listener): &Listening) -> io::Result<Entrance> {
+    Ok(Entrance { listener: listener.duplicate()?, proxy_protocol: listen.proxy_protocol })
 }
 
 /// The child's first steps; the order of the later ones stands in `worker::run`.

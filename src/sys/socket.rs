@@ -83,6 +83,14 @@ impl Listener {
         Ok(Self { fd, address: LocalAddress::Unix(path.to_owned()) })
     }
 
+    /// Another descriptor of the same socket.
+    ///
+    /// # Errors
+    /// EMFILE.
+    pub fn duplicate(&self) -> io::Result<Self> {
+        Ok(Self { fd: self.fd.try_clone()?, address: self.address.clone() })
+    }
+
     /// Where it listens.
     #[must_use]
     pub fn local_address(&self) -> &LocalAddress {

@@ -57,12 +57,12 @@ impl Acceptor {
     }
 
     fn with_tokens(&self) -> impl Iterator<Item = (u64, &Listener)> {
-        (0..).map(|number: u64| FIRST_LISTENER - number).zip(self.entrances.iter().map(|it| &*it.listener))
+        (0..).map(|number: u64| FIRST_LISTENER - number).zip(self.entrances.iter().map(|it| &it.listener))
     }
 
     fn remove_all(&mut self, epoll: &Epoll) {
         for entrance in &self.entrances {
-            epoll.remove(&*entrance.listener);
+            epoll.remove(&entrance.listener);
         }
         self.is_member = false;
     }

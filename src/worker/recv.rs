@@ -153,7 +153,9 @@ impl Connection {
         desk: &mut Desk,
     ) -> Flow {
         let is_short = request.framing.length().is_none_or(|length| length <= DISCARD_LIMIT_BYTES);
-        if is_short && !request.expects_continue {
+        // An answer that is the connection's last anyway is not held back either.
+        let is_last = matches!(&finish, Finish::Reply(Ok(response)) if response.ends_connection);
+        if is_short && !is_last && !request.expects_continue {
             let asked = asked(request, head, facts, desk);
             return self.start_body(Taker::Nobody(finish), DISCARD_LIMIT_BYTES, request, asked, desk);
         }
