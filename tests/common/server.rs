@@ -167,6 +167,13 @@ impl Server {
         serde_json::from_slice(&reply.body).unwrap()
     }
 
+    /// How many connections a worker holds, by these counters.
+    pub(crate) fn connections_of(stats: &serde_json::Value, worker: u32) -> u64 {
+        let workers = stats["workers"].as_array().unwrap();
+        let entry = workers.iter().find(|entry| entry["pid"].as_u64() == Some(worker.into())).unwrap();
+        entry["connections"].as_u64().unwrap()
+    }
+
     /// Asserts that every worker of the start is still there, and that they still serve.
     pub(crate) fn assert_unharmed(&self, workers: &[u32]) {
         self.assert_same_workers(workers);

@@ -38,7 +38,10 @@ fn ten_thousand_idle_connections_are_held_while_others_are_answered() {
             assert_eq!(plain.get("/alphabet.txt").status, 200);
         }
     }
-    assert!(server.stats()["connections"].as_u64().unwrap() >= u64::from(IDLE), "all are held");
+    let stats = server.stats();
+    assert!(stats["connections"].as_u64().unwrap() >= u64::from(IDLE), "all are held");
+    let shares: Vec<u64> = workers.iter().map(|worker| Server::connections_of(&stats, *worker)).collect();
+    assert!(shares.iter().all(|share| *share >= u64::from(IDLE) / 4), "each has a fair share: {shares:?}");
     for _ in 0..1000 {
         assert_eq!(plain.get("/alphabet.txt").body.len(), 26);
         assert_eq!(server.connect().get("/hello.txt").status, 200, "there is room for new ones");
