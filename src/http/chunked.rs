@@ -47,7 +47,7 @@ enum State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum SizePart {
     Digits,
-    /// White space behind the digits, which only an extension or the end of the line may follow.
+    /// White space behind the digits, which only an extension may follow.
     Space,
     Extension,
     LineFeed,
@@ -160,7 +160,7 @@ impl ChunkedDecoder {
             }
             (SizePart::LineFeed, b'\n') => Ok(State::Data { left: size }),
             (SizePart::LineFeed, _) => Err(malformed("The size line of a chunk must end with CRLF.")),
-            (SizePart::Digits | SizePart::Space | SizePart::Extension, b'\r') => {
+            (SizePart::Digits | SizePart::Extension, b'\r') => {
                 Ok(State::Size { size, digits, part: SizePart::LineFeed })
             }
             // Extensions are ignored, as section 7.1.1 demands, but not what could hide a line ending.
@@ -204,9 +204,10 @@ mod tests {
         let long_extension = [&b"1;"[..], &[b'x'; 300], b"\r\na\r\n0\r\n\r\n"].concat();
         let long_trailer = [&b"0\r\n"[..], &[b'x'; 9000], b"\r\n\r\n"].concat();
         type Row<'t> = (&'t [u8], Result<&'t [u8], u16>);
-        let table: [Row<'_>; 18] = [
+        let table: [Row<'_>; 19] = [
             (b"5\r\nhello\r\n0\r\n\r\n", Ok(b"hello")),
-            (b"5;a=\"b\"\r\nhello\r\n1 \r\n!\r\n000\r\n\r\n", Ok(b"hello!")),
+            (b"5;a=\"b\"\r\nhello\r\n1 ;c\r\n!\r\n000\r\n\r\n", Ok(b"hello!")),
+            (b"5 \r\nhello\r\n0\r\n\r\n", Err(400)),
             (b"A\r\n0123456789\r\n0\r\nDigest: x\r\nB: c\r\n\r\n", Ok(b"0123456789")),
             (b"0\r\n\r\n", Ok(b"")),
             (b"\r\n", Err(400)),
