@@ -7,9 +7,9 @@ use crate::common::site::give;
 use crate::common::{Server, Site};
 
 #[path = "../table/mod.rs"]
-mod table;
+mod requests;
 
-use table::Row;
+use requests::Row;
 
 /// Longer conversations are held without sockets only: what is new here is the kernel between the two.
 const LIMIT_BYTES: usize = 2048;
@@ -28,7 +28,7 @@ fn converse(server: &Server, pieces: &[&[u8]], client_ends: bool) -> Vec<u8> {
 
 fn prepare(row: &Row, server: &Server) -> Vec<u8> {
     if row.changes_site() {
-        table::reset(&server.site.root(), &|path: &Path| give(path));
+        requests::reset(&server.site.root(), &|path: &Path| give(path));
         server.site.settle();
     }
     row.bytes(|request| converse(server, &[request], false))
@@ -37,13 +37,13 @@ fn prepare(row: &Row, server: &Server) -> Vec<u8> {
 #[test]
 fn the_table_holds_over_sockets() {
     let site = Site::empty();
-    table::lay_out(&site.root(), &|path: &Path| give(path));
+    requests::lay_out(&site.root(), &|path: &Path| give(path));
     site.settle();
-    let config = table::config(&site.root());
+    let config = requests::config(&site.root());
     let server = Server::with(site, &config);
     let workers = server.workers();
     let mut failures = Vec::new();
-    for row in table::rows() {
+    for row in requests::rows() {
         let bytes = prepare(&row, &server);
         if bytes.len() > LIMIT_BYTES {
             continue;
