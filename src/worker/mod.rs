@@ -21,6 +21,8 @@ pub mod seccomp;
 mod send;
 mod sweep;
 #[cfg(test)]
+mod table_tests;
+#[cfg(test)]
 mod tests;
 mod transport;
 mod vitals;

@@ -35,4 +35,5 @@ mod slow;
 mod smuggling;
 mod stats;
 mod stop;
+mod table;
 mod upload;
