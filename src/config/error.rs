@@ -49,7 +49,10 @@ impl ConfigError {
     pub(super) fn in_file(file: &str, text: &str, offset: usize, message: String) -> Self {
         let before = text.get(..offset).unwrap_or(text);
         let start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        let excerpt = text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+        let rest = text.get(start..).unwrap_or_default();
+        let excerpt = rest.split('\n').next().unwrap_or_default();
+        // Not `lines`: it leaves a CR at the very end of the text, and a terminal would write the pointer over the line.
+        let excerpt = excerpt.strip_suffix('\r').unwrap_or(excerpt);
         let lead = before.get(start..).unwrap_or_default();
         Self::InFile {
             file: file.to_owned(),

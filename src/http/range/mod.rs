@@ -46,7 +46,8 @@ enum Selection {
 }
 
 /// Looks at `Range` and `If-Range` of a GET that would succeed. (HEAD and other methods know no ranges: section 14.2.)
-pub(super) fn apply(request: &Request<'_>, response: Response, ranges_limit: usize, now: Now) -> Response {
+#[must_use]
+pub fn apply(request: &Request<'_>, response: Response, ranges_limit: usize, now: Now) -> Response {
     let (Some(range), Some(complete)) = (request.field(FieldName::Range), response.body.length()) else {
         return response;
     };
