@@ -26,6 +26,12 @@ impl HttpDate {
     /// Reads all three forms of RFC 9110 section 5.6.7; `None` for anything else.
     #[must_use]
     pub fn parse(value: &[u8]) -> Option<Self> {
+        // httpdate takes any byte between the date and the time of the two forms that end with the zone.
+        const TIME_AND_ZONE_BYTES: usize = " 08:49:37 GMT".len();
+        let is_spaced = |at: usize| value.get(at) == Some(&b' ');
+        if value.ends_with(b"GMT") && !value.len().checked_sub(TIME_AND_ZONE_BYTES).is_some_and(is_spaced) {
+            return None;
+        }
         let text = std::str::from_utf8(value).ok()?;
         let time = httpdate::parse_http_date(text).ok()?;
         let since = time.duration_since(UNIX_EPOCH).ok()?;
@@ -56,6 +62,8 @@ mod tests {
             assert_eq!(HttpDate::parse(form), Some(HttpDate::from_unix_seconds(784_111_777)));
         }
         assert_eq!(HttpDate::parse(b"yesterday"), None);
+        assert_eq!(HttpDate::parse(b"Sunday, 06-Nov-94R08:49:37 GMT"), None);
+        assert_eq!(HttpDate::parse(b"GMT"), None);
         assert_eq!(&HttpDate::from_unix_seconds(784_111_777).imf_fixdate(), b"Sun, 06 Nov 1994 08:49:37 GMT");
     }
 }

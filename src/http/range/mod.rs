@@ -85,7 +85,7 @@ fn select(field: &[u8], complete: u64, ranges_limit: usize) -> Selection {
     let Some(set) = field.get(..6).filter(|unit| unit.eq_ignore_ascii_case(b"bytes=")).and(field.get(6..)) else {
         return Selection::Whole;
     };
-    let mut specs = set.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|spec| !spec.is_empty());
+    let mut specs = set.split(|&byte| byte == b',').map(trim_white_space).filter(|spec| !spec.is_empty());
     let mut ranges = Vec::new();
     let mut count = 0;
     // One more than the limit is enough to know that there are too many.
@@ -211,6 +211,14 @@ impl Boundary {
     fn closing(&self) -> Vec<u8> {
         format!("\r\n--{}--\r\n", self.text()).into_bytes()
     }
+}
+
+/// Without the optional white space around it, which is space and tab only (RFC 9110 section 5.6.3).
+fn trim_white_space(bytes: &[u8]) -> &[u8] {
+    let is_white = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let start = bytes.iter().position(|byte| !is_white(byte)).unwrap_or(bytes.len());
+    let end = bytes.iter().rposition(|byte| !is_white(byte)).map_or(start, |at| at + 1);
+    bytes.get(start..end).unwrap_or_default()
 }
 
 #[cfg(test)]
