@@ -204,7 +204,7 @@ fn stored_bytes(top: &File) -> io::Result<u64> {
             let Ok(identity) = entries.identity_of(&name) else { continue };
             match identity.kind {
                 FileKind::Regular if !is_temporary(&name) && !is_ledger(&name) => {
-                    sum = sum.saturating_add(identity.size)
+                    sum = sum.saturating_add(identity.size);
                 }
                 FileKind::Directory => pending.push([&path, name.as_slice(), b"/"].concat()),
                 FileKind::Regular | FileKind::Symlink | FileKind::Special => {}

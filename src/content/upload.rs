@@ -3,11 +3,13 @@
 //! The content goes to a temporary beside its target and takes the target's name only when it is complete:
 //! a reader sees the old file or the new one, whole.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use super::Context;
 use super::commit::{Commit, Rules, current, open_folder, split, write_refusal};
+use super::folders::{self, Ancestors};
 use super::page::link;
 use super::quota::Quotas;
 use super::room::Room;
@@ -17,6 +19,7 @@ use crate::message::{
     BodyFraming, BodySink, FieldName, Fields, Finish, Handled, Preconditions, Provided, Receive, Refusal, Request,
     Status,
 };
+use crate::sys::file;
 
 /// Looks at everything that can be known before the content is sent, and makes the sink for it.
 ///
@@ -26,11 +29,17 @@ use crate::message::{
 pub fn upload(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
     refuse_what_is_no_whole(request)?;
     let (folder_path, name) = split(&request.path)?;
-    let folder = open_folder(ctx, folder_path)?;
     let rules = Rules {
         method: request.method,
         verbs: ctx.site.access.verbs(&request.path),
         preconditions: Preconditions::of(request.fields),
+    };
+    let folder = match open_folder(ctx, folder_path) {
+        Err(refusal) if refusal.status == Status::CONFLICT && ctx.config.uploads.make_folders => {
+            rules.decide(None)?;
+            folders::make(ctx, folder_path)?
+        }
+        folder => folder?,
     };
     let before = current(&folder, name)?;
     rules.decide(before.as_ref())?;
@@ -42,13 +51,23 @@ pub fn upload(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
     quotas.check(announced.unwrap_or(0).saturating_sub(before.map_or(0, |before| before.size)))?;
     let length = if request.framing == BodyFraming::Chunked { None } else { Some(announced.unwrap_or(0)) };
     let mut room = Room::check(&folder, length, ctx.config.uploads.min_free)?;
-    let temporary =
-        Temporary::create(Arc::new(folder), ctx.config.uploads.mode).map_err(|error| write_refusal(&error))?;
+    let temporary = make_temporary(ctx, folder).map_err(|error| write_refusal(&error))?;
     room.secure(temporary.file(), length.unwrap_or(0))?;
     let (name, location) = (name.to_vec(), link(&request.path));
-    let commit = Commit { name, location, durability: ctx.config.uploads.durability, rules, quotas };
+    let ancestors = Ancestors::of(ctx, folder_path)?;
+    let (durability, syncs, logs) = (ctx.config.uploads.durability, ctx.syncs.clone(), ctx.logs.clone());
+    let commit = Commit { name, location, durability, rules, quotas, ancestors, syncs, logs };
     let sink = Sink { temporary, commit, room, verification, stored_bytes: 0 };
     Ok(Handled::Receive(Receive { sink: Box::new(sink), limit_bytes }))
+}
+
+/// The file that will be the target, with the mode and the group of new files.
+fn make_temporary(ctx: &Context<'_>, folder: File) -> io::Result<Temporary> {
+    let temporary = Temporary::create(Arc::new(folder), ctx.config.uploads.mode)?;
+    if let Some(group) = ctx.config.uploads.group {
+        file::set_owner(temporary.file(), None, Some(group))?;
+    }
+    Ok(temporary)
 }
 
 /// A file is stored as the bytes that come, all of them at once.
