@@ -14,7 +14,7 @@ const NAMES: usize = 1_000;
 fn server() -> Server {
     let site = Site::in_memory();
     site.write("counter", "0");
-    Server::with(site, &format!("workers = 4\n{EVERYTHING}"))
+    Server::with(site, &format!("workers = 4\nlimits.requests_per_connection = 1_000_000\n{EVERYTHING}"))
 }
 
 /// The strong tag of an answer.
