@@ -12,6 +12,7 @@ use super::acceptor::{Accepted, Acceptor};
 use super::close_reason::CloseReason;
 use super::connection::{Connection, Flow, State, Step, Token};
 use super::desk::Desk;
+use super::share::fair_share;
 use super::sweep::Sweeper;
 use super::transport::Transport;
 use super::vitals::Vitals;
@@ -36,9 +37,9 @@ const BUFFER_BYTES: usize = 256 * 1024;
 const SHARED_TURN_BYTES: usize = 128 * 1024;
 const LONE_TURN_BYTES: usize = 1024 * 1024;
 
-/// A wake with more events than this is busy, and takes up to so many connections of each listener.
-const BUSY_EVENTS: usize = 32;
-const BUSY_ACCEPTS: usize = 64;
+/// For each so many events of a wake one more connection is taken of each listener: the longer the wake, the longer it is
+/// until the next one.
+const EVENTS_AN_ACCEPT: usize = 8;
 
 /// Why the loop runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,10 +110,14 @@ impl EventLoop {
     #[doc(alias = "event_loop")]
     pub(super) fn run(&mut self, control: &WorkerEnd) -> io::Result<()> {
         while !self.is_over() {
-            let timeout = if self.queue.is_empty() { TICK_MS } else { 0 };
+            let timeout = if self.queue.is_empty() { self.acceptor.wait_ms().unwrap_or(TICK_MS) } else { 0 };
             let count = self.epoll.wait(timeout)?;
             self.vitals.read_clock(&mut self.desk);
-            self.accepts_a_wake = if count > BUSY_EVENTS { BUSY_ACCEPTS } else { 1 };
+            if self.acceptor.is_yielding() {
+                let have_caught_up = !self.has_more_than_its_share();
+                self.acceptor.end_yield(&self.epoll, self.desk.monotonic_ms, have_caught_up);
+            }
+            self.accepts_a_wake = 1 + count / EVENTS_AN_ACCEPT;
             self.desk.turn_bytes = if count + self.queue.len() > 1 { SHARED_TURN_BYTES } else { LONE_TURN_BYTES };
             let queued = self.queue.len();
             for index in 0..count {
@@ -232,7 +237,8 @@ impl EventLoop {
     }
 
     /// Takes one connection a wake, so that the other workers get their share. A wake that is full of other work takes
-    /// more: who had time for them would have taken them already, and it is long until the next wake.
+    /// more: who had time for them would have taken them already. Whoever holds more than its share leaves the next ones
+    /// to the others.
     fn accept(&mut self, listener: u64) {
         let number = usize::try_from(FIRST_LISTENER - listener).unwrap_or(usize::MAX);
         for _ in 0..self.accepts_a_wake {
@@ -241,7 +247,14 @@ impl EventLoop {
             for waiting in self.acceptor.pause_if_full(&self.epoll, self.connections.len()) {
                 self.admit(waiting);
             }
+            if self.has_more_than_its_share() {
+                return self.acceptor.yield_to_others(&self.epoll, self.desk.monotonic_ms);
+            }
         }
+    }
+
+    fn has_more_than_its_share(&self) -> bool {
+        self.connections.len() as u64 > fair_share(self.board, &self.desk.boards.slots, self.desk.now)
     }
 
     fn admit(&mut self, accepted: Accepted) {

@@ -19,6 +19,7 @@ mod run;
 pub mod sandbox;
 pub mod seccomp;
 mod send;
+mod share;
 mod sweep;
 #[cfg(test)]
 mod table_tests;
