@@ -36,6 +36,11 @@ pub(super) fn route<'r>(site: &Site, request: &'r Request<'_>) -> Result<Route<'
     if request.asterisk {
         return Ok(Route::Options(server_methods(site)));
     }
+    if request.method == Method::Connect {
+        // What follows could be meant for the far end of a tunnel (RFC 9110 section 9.3.6).
+        let refusal = Refusal::method_not_allowed(Method::Connect, file_methods(site, &request.path));
+        return Err(Refusal { ends_connection: true, ..refusal });
+    }
     if let Some((redirect, rest)) = site.redirects.find(&request.path) {
         return Err(content::redirect(request, redirect, rest));
     }
