@@ -9,16 +9,14 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::clients::Clients;
 use super::connection::{Connection, Flow, State, Step, Token};
 use super::desk::Desk;
 use super::offload::Offload;
 use super::transport::{Transferred, Transport};
-use crate::config::{AccessRule, AccessRules, Config, Durability, Hosts, Verb, Verbs};
-use crate::content::{Cache, KnownDigests, MediaTypes, Now};
-use crate::log::{AccessLog, Logs};
-use crate::message::HttpDate;
-use crate::stats::{Boards, Tally};
+use crate::config::{AccessRule, AccessRules, Config, Durability, Verb, Verbs};
+use crate::content::{MediaTypes, Now};
+use crate::log::Logs;
+use crate::stats::Boards;
 use crate::sys::epoll::{Epoll, Event};
 use crate::sys::file::open_root;
 
@@ -79,27 +77,20 @@ pub(super) fn desk(root: &Path) -> Desk {
     config.uploads.durability = Durability::None;
     config.limits.head_bytes = 2048;
     config.limits.target_bytes = 512;
+    desk_of(config)
+}
+
+/// The desk of a worker that serves this configuration, in a year in which no file is young.
+pub(super) fn desk_of(config: Config) -> Desk {
     let now = Now { unix_seconds: 4_000_000_000, nanoseconds: 0 };
-    Desk {
-        hosts: Hosts::of(&config.sites),
-        roots: Arc::new(config.sites.try_map(|site| open_root(&site.root)).unwrap()),
-        boards: Boards { started: 0, seal: String::new(), slots: Vec::new() },
-        cache: Cache::new(&config.cache),
-        known_digests: KnownDigests::new(config.cache.digests),
-        media_types: MediaTypes::default(),
-        tally: Tally::default(),
-        clients: Clients::default(),
-        scratch: Vec::new(),
-        out: Vec::new(),
-        now,
-        monotonic_ms: 0,
-        date: HttpDate::from_unix_seconds(now.unix_seconds).imf_fixdate(),
-        offload: Offload::start().unwrap(),
-        access_log: AccessLog::new(&Logs::open(&config.log).unwrap()),
-        is_draining: false,
-        turn_bytes: 1000,
-        config: Arc::new(config),
-    }
+    let roots = Arc::new(config.sites.try_map(|site| open_root(&site.root)).unwrap());
+    let boards = Boards { started: 0, seal: String::new(), slots: Vec::new() };
+    let logs = Logs::open(&config.log).unwrap();
+    let offload = Offload::start().unwrap();
+    let mut desk = Desk::new(Arc::new(config), roots, boards, MediaTypes::default(), offload, &logs, now);
+    // Small, so that the files of a test take several turns.
+    desk.turn_bytes = 1000;
+    desk
 }
 
 /// Lets a client have its conversation to the end; what was sent to it.
