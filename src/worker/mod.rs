@@ -3,6 +3,8 @@
 
 mod acceptor;
 mod admit;
+#[cfg(test)]
+mod allocation_tests;
 mod await_job;
 #[cfg(test)]
 mod busy_tests;

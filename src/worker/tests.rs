@@ -30,9 +30,16 @@ pub(super) struct Script {
 }
 
 impl Script {
-    fn new(pieces: &[&[u8]], send_limit: usize) -> Self {
+    pub(super) fn new(pieces: &[&[u8]], send_limit: usize) -> Self {
         let pieces = pieces.iter().filter(|piece| !piece.is_empty()).map(|piece| piece.to_vec()).collect();
-        Self { pieces: RefCell::new(pieces), sent: RefCell::default(), send_limit, file: tempfile::tempfile().unwrap() }
+        // Room enough, so that who counts allocations counts none of the client's.
+        let sent = RefCell::new(Vec::with_capacity(64 * 1024));
+        Self { pieces: RefCell::new(pieces), sent, send_limit, file: tempfile::tempfile().unwrap() }
+    }
+
+    /// All that was sent to the client up to now.
+    pub(super) fn sent(&self) -> Vec<u8> {
+        self.sent.take()
     }
 
     pub(super) fn receive(&self, room: &mut [u8]) -> Transferred {
@@ -106,7 +113,7 @@ pub(super) fn converse(desk: &mut Desk, pieces: &[&[u8]], send_limit: usize) -> 
         connection.note(anything);
         if let Step::Close(_) = connection.process(&mut buffer, desk) {
             let Transport::Script(script) = &connection.transport else { unreachable!() };
-            return script.sent.take();
+            return script.sent();
         }
         while connection.awaits_job() {
             epoll.wait(1000).unwrap();
