@@ -58,7 +58,7 @@ pub(super) fn route<'r>(site: &Site, request: &'r Request<'_>) -> Result<Route<'
     route_to_files(site, request)
 }
 
-/// OPTIONS is the same for every provider; its other methods are the provider's own matter.
+/// The methods of a provider, checked here and nowhere else: it is asked for none but these.
 fn provider_or_options(method: Method, route: Route<'_>) -> Result<Route<'_>, Refusal> {
     let methods = if route == Route::Sha256 { MethodSet::READ.with(Method::Post) } else { MethodSet::READ };
     if method == Method::Options {
