@@ -81,9 +81,12 @@ fn explain(refusal: &Refusal, form: ErrorForm) -> Response {
     response.with_field(FieldName::CacheControl, "no-store").with_field(FieldName::Vary, "Accept")
 }
 
+/// Status, form and words.
+type Key = (u16, ErrorForm, &'static str);
+
 thread_local! {
     /// Bodies in words that were known when fileserv was compiled: that also bounds how many there can be.
-    static PREPARED: RefCell<HashMap<(u16, ErrorForm, &'static str), Arc<Prepared>>> = RefCell::default();
+    static PREPARED: RefCell<HashMap<Key, Arc<Prepared>>> = RefCell::default();
 }
 
 /// The body in words that never change: rendered once, and shared after that.
@@ -143,7 +146,7 @@ mod tests {
         let bytes = match &response.body {
             Body::Bytes(bytes) => bytes.as_slice(),
             Body::Prepared { prepared, .. } => &prepared.content,
-            _ => panic!("{response:?}"),
+            Body::Empty | Body::File { .. } | Body::Source { .. } | Body::Parts(_) => panic!("{response:?}"),
         };
         std::str::from_utf8(bytes).unwrap()
     }

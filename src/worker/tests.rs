@@ -119,11 +119,6 @@ pub(super) fn converse(desk: &mut Desk, pieces: &[&[u8]], send_limit: usize) -> 
             epoll.wait(1000).unwrap();
             desk.offload.waker().clear();
             while let Some((_, outcome)) = desk.offload.next_outcome() {
-                if let Outcome::Verdict { verdict, .. } = outcome {
-                    assert_eq!(desk.verdicts.settle(verdict, 0), [token]);
-                    connection.take_verdict(desk);
-                    continue;
-                }
                 let flow = connection.take_outcome(outcome, desk);
                 assert!(!matches!(flow, Flow::Close(_)), "a helper thread failed");
             }
