@@ -13,10 +13,10 @@ use super::redirects::RawRedirects;
 use super::routes::Routes;
 use super::scalar::Many;
 use super::units::{Count, Size, Wait};
-use super::values::{Account, FileMode, IndexName, Root, Workers};
+use super::values::{Account, CredentialsFile, FileMode, IndexName, Root, Workers};
 use super::{
-    AccessRules, Cache, Config, Durability, ErrorPages, ForwardedField, HostName, Limits, Listen, Log, LogTarget,
-    Precompressed, Redirects, RouteRule, Sandbox, Site, Timeouts, Uploads, access, fields,
+    AccessRules, Cache, Config, CorsRules, Durability, ErrorPages, ForwardedField, HostName, Limits, Listen, Log,
+    LogTarget, Precompressed, Redirects, RouteRule, Sandbox, Site, Timeouts, Uploads, access_text, cors, fields,
 };
 
 /// Puts what was said in the place of what held before.
@@ -93,6 +93,9 @@ table!(RawConfig sets Config {
     sandbox: Option<Sandbox>,
     routes in sites.default.routes: Routes,
     access in sites.default.access: Option<AccessRules>,
+    users_file in sites.default.users_file: Option<CredentialsFile>,
+    tokens_file in sites.default.tokens_file: Option<CredentialsFile>,
+    cors in sites.default.cors: Option<CorsRules>,
     redirects in sites.default.redirects: RawRedirects,
     error_pages in sites.default.error_pages: RawErrorPages,
     fallback in sites.default.fallback: Option<PagePath>,
@@ -111,6 +114,9 @@ table!(RawSite sets Site {
     index: Option<Many<IndexName>>,
     routes: Routes,
     access: Option<AccessRules>,
+    users_file: Option<CredentialsFile>,
+    tokens_file: Option<CredentialsFile>,
+    cors: Option<CorsRules>,
     redirects: RawRedirects,
     error_pages: RawErrorPages,
     fallback: Option<PagePath>,
@@ -173,8 +179,9 @@ table!(RawLog sets Log {
 });
 
 /// The tables whose keys are fixed.
-const TABLES: [(&str, &[&str]); 8] = [
-    ("access", &access::RULE_KEYS),
+const TABLES: [(&str, &[&str]); 9] = [
+    ("access", &access_text::RULE_KEYS),
+    ("cors", &cors::RULE_KEYS),
     ("fields", &fields::RULE_KEYS),
     ("site", RawSite::KEYS),
     ("uploads", RawUploads::KEYS),

@@ -8,7 +8,19 @@ use std::str::FromStr;
 use super::scalar::{Scalar, one_of, scalars};
 use super::{Durability, ForwardedField, LogTarget, Precompressed, Sandbox};
 
-scalars!(Workers, FileMode, Account, Root, IndexName, Precompressed, Sandbox, Durability, LogTarget, ForwardedField);
+scalars!(
+    Workers,
+    FileMode,
+    Account,
+    CredentialsFile,
+    Root,
+    IndexName,
+    Precompressed,
+    Sandbox,
+    Durability,
+    LogTarget,
+    ForwardedField
+);
 
 /// How many workers.
 pub(super) struct Workers(u16);
@@ -127,6 +139,23 @@ impl Scalar for Root {
 impl From<Root> for PathBuf {
     fn from(root: Root) -> Self {
         root.0
+    }
+}
+
+/// A file of passwords or tokens.
+pub(super) struct CredentialsFile(PathBuf);
+
+impl Scalar for CredentialsFile {
+    const EXPECTED: &'static str = "the absolute path of a file, such as \"/etc/fileserv/users\"";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        absolute(text).map(Self)
+    }
+}
+
+impl From<CredentialsFile> for Option<PathBuf> {
+    fn from(file: CredentialsFile) -> Self {
+        Some(file.0)
     }
 }
 

@@ -19,7 +19,7 @@ pub fn delete(ctx: &Context<'_>, request: &Request<'_>) -> Provided {
     let folder = open_folder(ctx, folder_path)?;
     let rules = Rules {
         method: request.method,
-        verbs: ctx.site.access.verbs(&request.path),
+        verbs: ctx.site.access.verbs(&request.path, &request.visitor),
         preconditions: Preconditions::of(request.fields),
     };
     let (name, durability) = (name.to_vec(), ctx.config.uploads.durability);

@@ -29,7 +29,7 @@ pub fn upload(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
     let folder = open_folder(ctx, folder_path)?;
     let rules = Rules {
         method: request.method,
-        verbs: ctx.site.access.verbs(&request.path),
+        verbs: ctx.site.access.verbs(&request.path, &request.visitor),
         preconditions: Preconditions::of(request.fields),
     };
     rules.decide(current(&folder, name)?.as_ref())?;

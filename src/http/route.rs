@@ -1,9 +1,10 @@
 //! Box `http_route`: which content provider answers a request, and whether the client may ask that at all.
 //! Process: worker, sealed. Pure. Fails with: 403, 404, 405, and redirects.
 
-use crate::config::{Provider, Site, Verb};
+use super::Audience;
+use crate::config::{Provider, Site, Verb, Verbs};
 use crate::content::{self, is_hidden};
-use crate::message::{Method, MethodSet, Refusal, Request, Status};
+use crate::message::{Method, MethodSet, Refusal, Request};
 
 /// Who answers.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,7 +33,7 @@ pub(super) enum Route<'r> {
 /// 403 where the configuration allows nobody to do this, 404 for hidden names, 405 for a method that fits nowhere; a redirect where one
 /// is configured.
 #[doc(alias = "http_route")]
-pub(super) fn route<'r>(site: &Site, request: &'r Request<'_>) -> Result<Route<'r>, Refusal> {
+pub(super) fn route<'r>(site: &Site, request: &'r Request<'_>, audience: &Audience) -> Result<Route<'r>, Refusal> {
     if request.asterisk {
         return Ok(Route::Options(server_methods(site)));
     }
@@ -50,7 +51,17 @@ pub(super) fn route<'r>(site: &Site, request: &'r Request<'_>) -> Result<Route<'
         };
         return provider_or_options(request.method, route);
     }
-    route_to_files(site, request)
+    route_to_files(site, request, audience)
+}
+
+/// The path whose rules decide about a request: its own, or that of the file whose digest it wants.
+#[must_use]
+pub fn subject<'p>(site: &Site, path: &'p [u8]) -> &'p [u8] {
+    let digested = site.routes.iter().filter(|rule| rule.provider == Provider::Sha256).find_map(|rule| {
+        let rest = path.strip_prefix(rule.path.as_bytes())?;
+        matches!(rest, [b'/', _, ..]).then_some(rest)
+    });
+    digested.unwrap_or(path)
 }
 
 /// OPTIONS is the same for every provider; its other methods are the provider's own matter.
@@ -62,44 +73,31 @@ fn provider_or_options(method: Method, route: Route<'_>) -> Result<Route<'_>, Re
     if methods.contains(method) { Ok(route) } else { Err(Refusal::method_not_allowed(method, methods)) }
 }
 
-fn route_to_files<'r>(site: &Site, request: &Request<'_>) -> Result<Route<'r>, Refusal> {
+fn route_to_files<'r>(site: &Site, request: &Request<'_>, audience: &Audience) -> Result<Route<'r>, Refusal> {
     if is_hidden(&request.path) {
         return Err(Refusal::not_found());
     }
-    let verbs = site.access.verbs(&request.path);
-    let forbidden = |what| Err(Refusal::new(Status::FORBIDDEN, what));
+    let verbs = site.access.verbs(&request.path, &request.visitor);
+    let want = |wanted: Verbs, route, words: &'static str| {
+        if verbs.contains_any(wanted) { Ok(route) } else { Err(Refusal::lacking(wanted, words)) }
+    };
+    // What a user may do is possible here, though not for everybody.
+    let methods = || file_methods(verbs.or(audience.after_login));
     match request.method {
         Method::Get | Method::Head => {
-            if verbs.contains(Verb::Read) || verbs.contains(Verb::List) {
-                Ok(Route::Files)
-            } else {
-                forbidden("Nobody may read here.")
-            }
+            want(Verbs::NONE.with(Verb::Read).with(Verb::List), Route::Files, "You may not read here.")
         }
         Method::Put | Method::Post => {
-            if verbs.contains(Verb::Create) || verbs.contains(Verb::Replace) {
-                Ok(Route::Upload)
-            } else {
-                forbidden("Uploads are not allowed here.")
-            }
+            want(Verbs::NONE.with(Verb::Create).with(Verb::Replace), Route::Upload, "Uploads are not allowed here.")
         }
-        Method::Delete => {
-            if verbs.contains(Verb::Delete) {
-                Ok(Route::Delete)
-            } else {
-                forbidden("Nobody may delete here.")
-            }
-        }
-        Method::Options => Ok(Route::Options(file_methods(site, &request.path))),
-        Method::Patch | Method::Trace | Method::Connect => {
-            Err(Refusal::method_not_allowed(request.method, file_methods(site, &request.path)))
-        }
+        Method::Delete => want(Verb::Delete.into(), Route::Delete, "You may not delete here."),
+        Method::Options => Ok(Route::Options(methods())),
+        Method::Patch | Method::Trace | Method::Connect => Err(Refusal::method_not_allowed(request.method, methods())),
     }
 }
 
-/// What may be done with a file at this path.
-fn file_methods(site: &Site, path: &[u8]) -> MethodSet {
-    let verbs = site.access.verbs(path);
+/// What may be done with a file by who has these rights.
+fn file_methods(verbs: Verbs) -> MethodSet {
     let mut methods = MethodSet::of(&[Method::Options]);
     if verbs.contains(Verb::Read) || verbs.contains(Verb::List) {
         methods = methods.with(Method::Get).with(Method::Head);

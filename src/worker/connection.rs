@@ -269,13 +269,18 @@ impl Connection {
                 self.state = State::SendReply(Box::new(sending));
                 Flow::Close(CloseReason::ContentLost)
             }
-            (Awaiting::Answer(_) | Awaiting::Piece(_), _) => Flow::Close(CloseReason::Aborted),
+            (Awaiting::Answer(_) | Awaiting::Piece(_) | Awaiting::Verdict(_), _) => Flow::Close(CloseReason::Aborted),
         }
     }
 
     /// Does a helper thread work for it?
     pub(super) fn awaits_job(&self) -> bool {
         matches!(self.state, State::AwaitJob(_))
+    }
+
+    /// Has its last request been parked until it is known who sends it?
+    pub(super) fn awaits_verdict(&self) -> bool {
+        matches!(&self.state, State::AwaitJob(awaiting) if matches!(**awaiting, Awaiting::Verdict(_)))
     }
 
     /// Is it between two requests, with nothing owed to either side?

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use super::clients::Clients;
 use super::offload::Offload;
 use super::pace::Least;
+use super::verdicts::Verdicts;
+use crate::auth::Credentials;
 use crate::config::{Config, Hosts, SiteId, Sites};
 use crate::content::{Cache, Context, KnownDigests, MediaTypes, Now};
-use crate::http::HeadLimits;
-use crate::log::AccessLog;
+use crate::http::{HeadLimits, Schemes};
+use crate::log::{AccessLog, Logs};
 use crate::message::IMF_FIXDATE_BYTES;
 use crate::stats::{Boards, Tally};
 
@@ -48,6 +50,12 @@ pub(super) struct Desk {
     pub(super) offload: Offload,
     /// The access log.
     pub(super) access_log: AccessLog,
+    /// The error log, for what clients do that an operator should see.
+    pub(super) logs: Logs,
+    /// Whom each site knows.
+    pub(super) credentials: Arc<Sites<Credentials>>,
+    /// What is known of passwords.
+    pub(super) verdicts: Verdicts,
     /// Is every answer the last of its connection, because this worker is about to end?
     pub(super) is_draining: bool,
     /// How many bytes of a body a connection may send in one turn.
@@ -81,6 +89,12 @@ impl Desk {
     pub(super) fn least_sending(&self) -> Least {
         let config = &self.config;
         Least { bytes_per_second: config.limits.min_send_bytes_per_second, lag: config.timeouts.lag }
+    }
+
+    /// How a site can ask who somebody is.
+    pub(super) fn schemes(&self, site: SiteId) -> Schemes {
+        let credentials = self.credentials.get(site);
+        Schemes { passwords: credentials.takes_passwords(), tokens: credentials.takes_tokens() }
     }
 
     /// The limits of a request head.

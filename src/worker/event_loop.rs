@@ -12,10 +12,12 @@ use super::acceptor::{Accepted, Acceptor};
 use super::close_reason::CloseReason;
 use super::connection::{Connection, Flow, State, Step, Token};
 use super::desk::Desk;
+use super::offload::Outcome;
 use super::sweep::Sweeper;
 use super::transport::Transport;
+use super::verdicts::Verdict;
 use super::vitals::Vitals;
-use crate::log::Logs;
+use crate::log::{Level, Logs};
 use crate::stats::{Board, WorkerState};
 use crate::sys::control::{Order, Received, WorkerEnd};
 use crate::sys::epoll::{Epoll, Event};
@@ -60,7 +62,6 @@ pub(super) struct EventLoop {
     #[doc(alias = "TMP_BUF")]
     buffer: Box<[u8]>,
     sweeper: Option<Sweeper>,
-    logs: Logs,
     board: &'static Board,
     vitals: Vitals,
     phase: Phase,
@@ -76,7 +77,6 @@ impl EventLoop {
         acceptor: Acceptor,
         desk: Desk,
         sweeper: Option<Sweeper>,
-        logs: Logs,
         board: &'static Board,
         vitals: Vitals,
     ) -> Self {
@@ -88,7 +88,6 @@ impl EventLoop {
             desk,
             buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
             sweeper,
-            logs,
             board,
             vitals,
             phase: Phase::Serving,
@@ -269,6 +268,13 @@ impl EventLoop {
     fn collect_outcomes(&mut self) {
         self.desk.offload.waker().clear();
         while let Some((token, outcome)) = self.desk.offload.next_outcome() {
+            let outcome = match outcome {
+                Outcome::Verdict { verdict, failure } => {
+                    self.hear_verdict(verdict, failure);
+                    continue;
+                }
+                outcome @ (Outcome::Answer(_) | Outcome::MoreWork(_) | Outcome::Piece { .. }) => outcome,
+            };
             let Some(connection) = self.connections.get_mut(token.key as usize).filter(|it| it.token == token) else {
                 continue;
             };
@@ -276,6 +282,20 @@ impl EventLoop {
                 Flow::Close(reason) => self.close(token, reason),
                 Flow::Next | Flow::Yield | Flow::Wait => self.turn(token),
             }
+        }
+    }
+
+    /// A verdict is for all who wait for it, even if who asked first is gone.
+    fn hear_verdict(&mut self, verdict: Verdict, failure: Option<String>) {
+        if let Some(failure) = failure {
+            self.desk.logs.error(Level::Warning, format_args!("{failure}"));
+        }
+        for token in self.desk.verdicts.settle(verdict, self.desk.monotonic_ms) {
+            let Some(connection) = self.connections.get_mut(token.key as usize).filter(|it| it.token == token) else {
+                continue;
+            };
+            connection.take_verdict(&self.desk);
+            self.turn(token);
         }
     }
 
@@ -306,7 +326,7 @@ impl EventLoop {
         self.desk.access_log.flush();
         if let Ok(logs) = Logs::from_fds(&self.desk.config.log, fds) {
             self.desk.access_log.reopen(&logs);
-            self.logs = logs;
+            self.desk.logs = logs;
         }
     }
 

@@ -9,6 +9,7 @@ mod deadlines;
 mod desk;
 mod event_loop;
 mod exchange;
+mod identify;
 mod introduce;
 mod offload;
 mod pace;
@@ -25,6 +26,7 @@ mod table_tests;
 #[cfg(test)]
 mod tests;
 mod transport;
+mod verdicts;
 mod vitals;
 
 pub use run::run;

@@ -5,10 +5,11 @@ use super::close_reason::CloseReason;
 use super::connection::{Connection, Flow, Input, State};
 use super::desk::Desk;
 use super::exchange::{Asked, AskedForLog, Awaiting, Decoder, Receiving, Taker};
+use super::identify::Identity;
 use super::offload::Task;
 use super::transport::Transferred;
 use crate::content::{self, ErrorForm};
-use crate::http::{self, ChunkedDecoder, Facts, Head, Parsed, Piece};
+use crate::http::{self, Audience, ChunkedDecoder, Facts, Head, Parsed, Piece};
 use crate::message::{BodyFraming, Fields, Finish, Handled, Refusal, Request, Status};
 
 /// How much content that nobody wants is read and dropped so that the connection can go on.
@@ -36,10 +37,15 @@ impl Connection {
             let mut fields = Fields::default();
             match http::parse(input.bytes(buffer), limits, &mut fields) {
                 Ok(Parsed::Complete(head, used)) => {
+                    let unread = *input;
                     input.consume(used);
                     self.head_begun = false;
                     let is_last = input.is_empty() && !self.can_receive;
-                    return self.handle(&head, &fields, is_last, desk);
+                    let flow = self.handle(&head, &fields, is_last, desk);
+                    if self.awaits_verdict() {
+                        *input = unread;
+                    }
+                    return flow;
                 }
                 Ok(Parsed::Incomplete) => self.begin_head(desk),
                 Err(refusal) => {
@@ -101,12 +107,14 @@ impl Connection {
         {
             return self.refuse_head(head, fields, &refusal, desk);
         }
-        let request = match http::validate(head, fields) {
+        let mut request = match http::validate(head, fields) {
             Ok(request) => request,
             Err(refusal) => return self.refuse_head(head, fields, &refusal, desk),
         };
         let may_go_on = !desk.is_draining && self.requests < desk.config.limits.requests_per_connection;
         let site = desk.hosts.site_of(request.host);
+        let identity = self.identify(&request, site, desk);
+        request.visitor = self.visitor(identity.as_ref().ok());
         let facts = Facts {
             method: request.method,
             version: request.version,
@@ -114,8 +122,15 @@ impl Connection {
             client_closes: !request.keep_alive,
             site,
             fields: desk.config.sites.get(site).fields.find(&request.path),
+            audience: Audience::of(desk.config.sites.get(site), &request, desk.schemes(site)),
         };
-        let handled = http::handle_request(&mut desk.context(site), &request);
+        let handled = match identity {
+            Ok(Identity::Unknown | Identity::User(_)) => {
+                http::handle_request(&mut desk.context(site), &request, &facts.audience)
+            }
+            Ok(Identity::Wait) => return self.await_verdict(asked(&request, head, facts, desk), desk),
+            Err(refusal) => http::refuse_request(&desk.context(site), &request, &refusal),
+        };
         match (handled, request.framing) {
             (Handled::Reply(response), BodyFraming::None) => {
                 self.reply_now(response, facts, &request, head, is_last, desk)

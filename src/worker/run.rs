@@ -12,6 +12,7 @@ use super::event_loop::EventLoop;
 use super::offload::Offload;
 use super::sandbox::Root;
 use super::sweep::Sweeper;
+use super::verdicts::Verdicts;
 use super::vitals::Vitals;
 use super::{sandbox, seccomp};
 use crate::config::Hosts;
@@ -87,13 +88,16 @@ fn serve(mut heritage: Heritage) -> Result<(), Box<dyn std::error::Error>> {
         date: now.date().imf_fixdate(),
         offload,
         access_log: AccessLog::new(&heritage.logs),
+        logs: heritage.logs.clone(),
+        credentials: heritage.credentials,
+        verdicts: Verdicts::new()?,
         is_draining: false,
         turn_bytes: 0,
         config,
     };
     let acceptor = Acceptor::new(heritage.entrances, desk.config.limits.connections);
     let seal = desk.boards.seal.clone();
-    let mut event_loop = EventLoop::new(epoll, acceptor, desk, sweeper, heritage.logs, board, vitals);
+    let mut event_loop = EventLoop::new(epoll, acceptor, desk, sweeper, board, vitals);
     event_loop.join(&heritage.control)?;
     board.connections.store(0, Relaxed);
     board.ready_since.store(now.unix_seconds, Relaxed);

@@ -48,6 +48,7 @@ impl Connection {
 
     /// Answers a request whose bytes are gone.
     pub(super) fn answer(&mut self, asked: &Asked, answer: Result<Response, Refusal>, desk: &mut Desk) -> Flow {
+        let answer = answer.map_err(|refusal| asked.facts.audience.ask_for_user(refusal));
         let response = answer.unwrap_or_else(|refusal| content::error(&refusal, asked.error_form));
         let facts = Facts { keep_alive: asked.facts.keep_alive && !desk.is_draining, ..asked.facts };
         let line = asked.for_log.as_ref().map(|words| words.line(NOTHING_KNOWN));
@@ -83,7 +84,7 @@ impl Connection {
     /// `unless_kept` is what happens after a reply that ends the connection.
     fn reply(
         &mut self,
-        response: Response,
+        mut response: Response,
         facts: Facts,
         unless_kept: Then,
         line: Option<RequestLine<'_>>,
@@ -91,8 +92,12 @@ impl Connection {
     ) -> Flow {
         let status = response.status;
         desk.tally.count_answer(status);
-        let fixed = facts.fields.and_then(|id| desk.config.sites.get(facts.site).fields.get(id));
-        let Reply { body, is_chunked, keep_alive } = http::format(response, facts, fixed, &desk.date, &mut desk.out);
+        facts.audience.dress(&mut response);
+        let site = desk.config.sites.get(facts.site);
+        let fixed = facts.fields.and_then(|id| site.fields.get(id));
+        let cors = facts.audience.cors.id.map_or("", |id| site.cors.lines(id));
+        let Reply { body, is_chunked, keep_alive } =
+            http::format(response, facts, fixed, cors, &desk.date, &mut desk.out);
         let then = if keep_alive { Then::Next } else { unless_kept };
         let line = line.filter(|_| desk.access_log.is_on());
         let line = line.map(|line| fill_in(line, self.client, status.code(), desk));
@@ -381,7 +386,7 @@ impl Connection {
                         desk.access_log.finish(&line, sending.sent_bytes);
                     }
                 }
-                Awaiting::Answer(asked) => log_unanswered(asked, self.client, desk),
+                Awaiting::Answer(asked) | Awaiting::Verdict(asked) => log_unanswered(asked, self.client, desk),
             },
             State::RecvBody(receiving) => log_unanswered(&receiving.asked, self.client, desk),
             State::RecvProxy | State::RecvHead | State::Linger => {}
@@ -413,14 +418,22 @@ impl BodySource for Away {
 }
 
 /// What the access log says of bytes that are no request; the rest is filled in when the answer is known.
-const NOTHING_KNOWN: RequestLine<'static> =
-    RequestLine { client: None, unix_seconds: 0, request: None, status: 0, referer: None, user_agent: None };
+const NOTHING_KNOWN: RequestLine<'static> = RequestLine {
+    client: None,
+    user: None,
+    unix_seconds: 0,
+    request: None,
+    status: 0,
+    referer: None,
+    user_agent: None,
+};
 
 fn log_line<'r>(request: &'r Request<'_>, head: &'r Head<'_>) -> RequestLine<'r> {
     RequestLine {
         request: Some(head.line.as_bytes()),
         referer: request.field(FieldName::Referer),
         user_agent: request.field(FieldName::UserAgent),
+        user: request.visitor.user.as_deref(),
         ..NOTHING_KNOWN
     }
 }

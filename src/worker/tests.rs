@@ -74,7 +74,8 @@ pub(super) fn desk(root: &Path) -> Desk {
     let mut config = Config::quick(true, false);
     let all = [Verb::List, Verb::Read, Verb::Create, Verb::Replace, Verb::Delete];
     let allow = all.into_iter().fold(Verbs::NONE, Verbs::with);
-    config.sites.default.access = AccessRules::new(vec![AccessRule { path: "/".into(), allow }]);
+    config.sites.default.access =
+        AccessRules::new(vec![AccessRule { path: "/".into(), allow, ..AccessRule::default() }]);
     config.sites.default.root = root.to_owned();
     config.uploads.durability = Durability::None;
     config.limits.head_bytes = 2048;
@@ -96,6 +97,9 @@ pub(super) fn desk(root: &Path) -> Desk {
         date: HttpDate::from_unix_seconds(now.unix_seconds).imf_fixdate(),
         offload: Offload::start().unwrap(),
         access_log: AccessLog::new(&Logs::open(&config.log).unwrap()),
+        logs: Logs::open(&config.log).unwrap(),
+        credentials: Arc::default(),
+        verdicts: Verdicts::new().unwrap(),
         is_draining: false,
         turn_bytes: 1000,
         config: Arc::new(config),

@@ -34,14 +34,14 @@ pub fn listing(ctx: &Context<'_>, request: &Request<'_>, folder: File) -> Provid
     if !request.method.is_retrieval() {
         return Err(Refusal::method_not_allowed(request.method, MethodSet::READ));
     }
-    let verbs = ctx.site.access.verbs(&request.path);
+    let verbs = ctx.site.access.verbs(&request.path, &request.visitor);
     if !verbs.contains(Verb::List) {
-        return Err(Refusal::new(Status::FORBIDDEN, "This folder may not be listed."));
+        return Err(Refusal::lacking(Verb::List, "This folder may not be listed."));
     }
     let asked = Asked::of(request)?;
     // Digests tell of contents what only those may know who can read them.
     if asked.form == Form::Sha256sum && !verbs.contains(Verb::Read) {
-        return Err(Refusal::new(Status::FORBIDDEN, "Nobody may read here."));
+        return Err(Refusal::lacking(Verb::Read, "You may not read here."));
     }
     let path = request.path.as_ref();
     // The body outlives the call, so it has its own descriptor of the root, for the symlinks in the folder.
@@ -55,7 +55,7 @@ pub fn listing(ctx: &Context<'_>, request: &Request<'_>, folder: File) -> Provid
         Form::Json => Response::with_body(Status::OK, "application/json", body(reader, JsonRows::default())),
         Form::Names => Response::with_body(Status::OK, "text/plain; charset=utf-8", body(reader, NameRows)),
         Form::Sha256sum => {
-            let source = Box::new(Manifest::new(reader, ctx.site.access.clone()));
+            let source = Box::new(Manifest::new(reader, ctx.site.access.clone(), request.visitor.clone()));
             let body = Body::Source { source, length: None };
             Response::with_body(Status::OK, "text/plain; charset=utf-8; profile=sha256sum", body)
         }

@@ -32,8 +32,8 @@ pub fn sha256_of_file(ctx: &Context<'_>, request: &Request<'_>, path: &[u8]) -> 
     if is_hidden(&path) {
         return Err(Refusal::not_found());
     }
-    if !ctx.site.access.verbs(&path).contains(Verb::Read) {
-        return Err(Refusal::new(Status::FORBIDDEN, "This file may not be read."));
+    if !ctx.site.access.verbs(&path, &request.visitor).contains(Verb::Read) {
+        return Err(Refusal::lacking(Verb::Read, "This file may not be read."));
     }
     let file = open_beneath(ctx.root, &path).map_err(|error| refuse_open(&error))?;
     let identity = identity(&file).map_err(|error| refuse_open(&error))?;
