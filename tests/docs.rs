@@ -82,10 +82,23 @@ fn assert_document_is_true(document: &str, entries: &BTreeMap<String, Entry>) {
     for key in keys() {
         assert!(entries.contains_key(&key), "{document} lacks the key {key}");
     }
-    let without_default =
-        ["user", "group", "routes", "access.path", "access.allow", "redirects", "error_pages", "fallback"];
-    // A site has the defaults of the keys that have the same names at the top; there is no rule without its fields.
-    let has_none = |key: &str| key.starts_with("site.") || key.starts_with("fields.");
+    let without_default = [
+        "user",
+        "group",
+        "routes",
+        "access.path",
+        "access.allow",
+        "access.users",
+        "access.clients",
+        "users_file",
+        "tokens_file",
+        "cors",
+        "redirects",
+        "error_pages",
+        "fallback",
+    ];
+    // A site has the defaults of the keys that have the same names at the top; there is no rule without its fields, or its origins.
+    let has_none = |key: &str| key.starts_with("site.") || key.starts_with("fields.") || key.starts_with("cors.");
     let mut defaults = Vec::new();
     for (key, entry) in entries.iter().filter(|(key, _)| keys().contains(key) || key.as_str() == "access") {
         if has_none(key) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::desk::Desk;
 use super::tests::{converse, desk};
+use crate::auth::Credentials;
 use crate::config::{self, Hosts, Options, Source};
 use crate::content::{Cache, KnownDigests};
 use crate::sys::file::open_root;
@@ -32,6 +33,7 @@ fn serve() -> (tempfile::TempDir, Desk) {
         roots: Arc::new(config.sites.try_map(|site| open_root(&site.root)).unwrap()),
         cache: Cache::new(&config.cache),
         known_digests: KnownDigests::new(config.cache.digests),
+        credentials: Arc::new(Credentials::load(&config.sites).unwrap().credentials),
         config: Arc::new(config),
         ..desk(&root)
     };

@@ -12,8 +12,9 @@ use std::sync::Arc;
 use super::clients::Clients;
 use super::connection::{Connection, Flow, State, Step, Token};
 use super::desk::Desk;
-use super::offload::Offload;
+use super::offload::{Offload, Outcome};
 use super::transport::{Transferred, Transport};
+use super::verdicts::Verdicts;
 use crate::config::{AccessRule, AccessRules, Config, Durability, Hosts, Verb, Verbs};
 use crate::content::{Cache, KnownDigests, MediaTypes, Now};
 use crate::log::{AccessLog, Logs};
@@ -125,6 +126,11 @@ pub(super) fn converse(desk: &mut Desk, pieces: &[&[u8]], send_limit: usize) -> 
             epoll.wait(1000).unwrap();
             desk.offload.waker().clear();
             while let Some((_, outcome)) = desk.offload.next_outcome() {
+                if let Outcome::Verdict { verdict, .. } = outcome {
+                    assert_eq!(desk.verdicts.settle(verdict, desk.monotonic_ms), [token]);
+                    connection.take_verdict(desk);
+                    continue;
+                }
                 let flow = connection.take_outcome(outcome, desk);
                 assert!(!matches!(flow, Flow::Close(_)), "a helper thread failed");
             }
