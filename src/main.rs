@@ -11,9 +11,7 @@ fn main() -> ExitCode {
     match cli::parse(std::env::args_os()) {
         Ok(Invocation::Serve(source)) => supervisor::start(source),
         Ok(Invocation::Test(source)) => end(supervisor::test(&source).map(|lines| lines.join("\n"))),
-        Ok(Invocation::HashPassword(name)) => {
-            end(auth::read_password().and_then(|password| auth::hash_password(&name, &password)))
-        }
+        Ok(Invocation::HashPassword(name)) => end(auth::hash_password(&name, auth::read_password)),
         Ok(Invocation::MakeToken(name)) => end(auth::make_token(&name)),
         Ok(Invocation::Print(text)) => print(&text, EXIT_OK),
         Err(error) => complain(&error.to_string(), EXIT_USAGE),

@@ -41,13 +41,13 @@ pub fn read_password() -> io::Result<String> {
     }
 }
 
-/// The line of `users_file` for this name and password.
+/// The line of `users_file` for this name, and the password that `read` gives once the name is known to be one.
 ///
 /// # Errors
-/// A name that can't stand there, or a system without random numbers.
-pub fn hash_password(name: &str, password: &str) -> io::Result<String> {
+/// A name that can't stand there, what `read` says, or a system without random numbers.
+pub fn hash_password(name: &str, read: impl FnOnce() -> io::Result<String>) -> io::Result<String> {
     check_name(name)?;
-    Ok(format!("{name}:{}", argon2_hash(password.as_bytes())?))
+    Ok(format!("{name}:{}", argon2_hash(read()?.as_bytes())?))
 }
 
 /// argon2id with the parameters that the crate takes over from OWASP: 19 MiB, two passes.
@@ -94,11 +94,12 @@ mod tests {
 
     #[test]
     fn a_name_that_would_break_the_file_is_refused() {
+        let hash_password = |name: &str| hash_password(name, || Ok("x".to_owned()));
         for wrong in ["", "a:b", "#a", "a\nb"] {
-            assert!(hash_password(wrong, "x").is_err() && make_token(wrong).is_err(), "{wrong:?}");
+            assert!(hash_password(wrong).is_err() && make_token(wrong).is_err(), "{wrong:?}");
         }
-        let line = hash_password("alice", "x").unwrap();
+        let line = hash_password("alice").unwrap();
         assert!(line.starts_with("alice:$argon2id$v=19$m=19456,t=2,p=1$"), "{line}");
-        assert_ne!(hash_password("alice", "x").unwrap(), line, "each has a salt of its own");
+        assert_ne!(hash_password("alice").unwrap(), line, "each has a salt of its own");
     }
 }

@@ -8,6 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::{await_count, client, count, folder, logged};
+use crate::common::server::EVERYTHING;
 use crate::common::{Server, Site, tools, until};
 
 /// A browser without a window, which phones nobody.
