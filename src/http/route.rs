@@ -37,6 +37,14 @@ pub(super) fn route<'r>(site: &Site, request: &'r Request<'_>, audience: &Audien
     if request.asterisk {
         return Ok(Route::Options(server_methods(site)));
     }
+    if request.method == Method::Connect {
+        // What follows could be meant for the far end of a tunnel (RFC 9110 section 9.3.6).
+        let refusal = Refusal::method_not_allowed(
+            Method::Connect,
+            file_methods(site.access.verbs(&request.path, &request.visitor)),
+        );
+        return Err(Refusal { ends_connection: true, ..refusal });
+    }
     if let Some((redirect, rest)) = site.redirects.find(&request.path) {
         return Err(content::redirect(request, redirect, rest));
     }
@@ -49,7 +57,7 @@ pub(super) fn route<'r>(site: &Site, request: &'r Request<'_>, audience: &Audien
             (Provider::Sha256, [b'/', ..]) => Route::Sha256OfFile(rest),
             (Provider::Perlin | Provider::Stats | Provider::Sha256, _) => continue,
         };
-        return provider_or_options(request.method, route);
+        return provider_or_options(site, request, route);
     }
     route_to_files(site, request, audience)
 }
@@ -64,13 +72,24 @@ pub fn subject<'p>(site: &Site, path: &'p [u8]) -> &'p [u8] {
     digested.unwrap_or(path)
 }
 
-/// OPTIONS is the same for every provider; its other methods are the provider's own matter.
-fn provider_or_options(method: Method, route: Route<'_>) -> Result<Route<'_>, Refusal> {
+/// The methods of a provider, checked here and nowhere else: it is asked for none but these.
+/// Who may not read at a path gets nothing from a provider there either; the file whose digest is wanted has a path of its
+/// own.
+fn provider_or_options<'r>(site: &Site, request: &Request<'_>, route: Route<'r>) -> Result<Route<'r>, Refusal> {
+    let method = request.method;
     let methods = if route == Route::Sha256 { MethodSet::READ.with(Method::Post) } else { MethodSet::READ };
     if method == Method::Options {
         return Ok(Route::Options(methods));
     }
-    if methods.contains(method) { Ok(route) } else { Err(Refusal::method_not_allowed(method, methods)) }
+    if !methods.contains(method) {
+        return Err(Refusal::method_not_allowed(method, methods));
+    }
+    let is_of_file = matches!(route, Route::Sha256OfFile(_));
+    if is_of_file || site.access.verbs(&request.path, &request.visitor).contains(Verb::Read) {
+        Ok(route)
+    } else {
+        Err(Refusal::lacking(Verb::Read, "You may not read here."))
+    }
 }
 
 fn route_to_files<'r>(site: &Site, request: &Request<'_>, audience: &Audience) -> Result<Route<'r>, Refusal> {

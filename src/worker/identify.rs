@@ -7,9 +7,10 @@ use std::sync::Arc;
 use super::clients::ClientKey;
 use super::connection::{Connection, Flow, State};
 use super::desk::Desk;
+use super::event_loop::EventLoop;
 use super::exchange::{Asked, Awaiting};
 use super::offload::Task;
-use super::verdicts::{Known, Place};
+use super::verdicts::{Known, Place, Verdict};
 use crate::config::SiteId;
 use crate::http::{self, Shown};
 use crate::log::Level;
@@ -92,12 +93,15 @@ impl Connection {
         self.await_job(Awaiting::Verdict(asked), desk)
     }
 
-    /// There is one: the head is read again.
-    pub(super) fn take_verdict(&mut self, desk: &Desk) {
-        if self.awaits_verdict() {
-            self.state = State::RecvHead;
-            self.set_deadline(desk, desk.config.timeouts.head);
-        }
+    /// Is its request parked?
+    pub(super) fn awaits_verdict(&self) -> bool {
+        matches!(&self.state, State::AwaitJob(awaiting) if matches!(**awaiting, Awaiting::Verdict(_)))
+    }
+
+    /// There is a verdict: the head is read again, once the client has taken what is owed to it.
+    pub(super) fn read_again(&mut self, desk: &Desk) {
+        self.state = State::RecvHead;
+        self.set_deadline(desk, desk.config.timeouts.send);
     }
 
     /// What the access rules may know.
@@ -118,6 +122,22 @@ impl Connection {
     fn failure(&self, who: &str, request: &Request<'_>) -> String {
         let client = self.client.map_or_else(|| "unix:".to_owned(), |client| client.to_string());
         format!("login refused: client {client}, {who}, host \"{}\"", request.host.escape_default())
+    }
+}
+
+impl EventLoop {
+    /// A verdict is for all who wait for it, even if who asked first is gone.
+    pub(super) fn hear_verdict(&mut self, verdict: Verdict, failure: Option<String>) {
+        if let Some(failure) = failure {
+            self.desk.logs.error(Level::Warning, format_args!("{failure}"));
+        }
+        for token in self.desk.verdicts.settle(verdict, self.desk.monotonic_ms) {
+            let connection = self.connections.get_mut(token.key as usize).filter(|it| it.token == token);
+            if let Some(connection) = connection.filter(|it| it.awaits_verdict()) {
+                connection.read_again(&self.desk);
+                self.turn(token);
+            }
+        }
     }
 }
 
