@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-use crate::config::{self, ConfigError, Listen, LogTarget, Options, Override, Source};
+use crate::config::{self, Listen, LogTarget, Options, Override, Source};
 
 /// All went well: the server was stopped, the configuration is correct, the help was printed.
 pub const EXIT_OK: u8 = 0;
@@ -21,8 +21,12 @@ pub const EXIT_USAGE: u8 = 2;
 pub enum Invocation {
     /// Serve.
     Serve(Source),
-    /// Check the configuration and say what is wrong: `verdict` does it.
+    /// Check the configuration and say what is wrong.
     Test(Source),
+    /// Read a password and print this user's line of a `users_file`.
+    HashPassword(String),
+    /// Make a token, and print it and its line of a `tokens_file` under this name.
+    MakeToken(String),
     /// Print this to standard output (help or version).
     Print(String),
 }
@@ -38,15 +42,6 @@ pub struct CliError(String);
 /// What is wrong with it, in words for the user.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, CliError> {
     parse_on(arguments, io::stdout().is_terminal())
-}
-
-/// The line that `-t` prints when there is nothing to complain about.
-///
-/// # Errors
-/// What is wrong with the configuration.
-pub fn verdict(source: &Source) -> Result<String, ConfigError> {
-    config::load(source)?;
-    Ok(format!("{}: configuration is correct", source.name()))
 }
 
 /// The help text: it fits one screen.
@@ -95,6 +90,14 @@ struct Cli {
     /// Access log: off, stdout, stderr, syslog or FILE
     #[arg(long, value_name = "TO")]
     access_log: Option<PathBuf>,
+
+    /// Read a password, print the line for users_file
+    #[arg(long, value_name = "NAME", exclusive = true)]
+    hash_password: Option<String>,
+
+    /// Print a new token and the line for tokens_file
+    #[arg(long, value_name = "NAME", exclusive = true)]
+    make_token: Option<String>,
 }
 
 fn parse_on(arguments: impl IntoIterator<Item = OsString>, on_terminal: bool) -> Result<Invocation, CliError> {
@@ -107,6 +110,11 @@ fn parse_on(arguments: impl IntoIterator<Item = OsString>, on_terminal: bool) ->
 
 impl Cli {
     fn invocation(self, on_terminal: bool) -> io::Result<Invocation> {
+        match (self.hash_password, self.make_token) {
+            (Some(name), _) => return Ok(Invocation::HashPassword(name)),
+            (None, Some(name)) => return Ok(Invocation::MakeToken(name)),
+            (None, None) => {}
+        }
         let root = self.root.map(absolute).transpose()?;
         let access_log = self.access_log.map(log_target).transpose()?;
         let options = Options { root, listen: self.listen, workers: self.workers, user: self.user, access_log };
@@ -205,7 +213,7 @@ mod tests {
         let listen = listen.map(Listen::from);
         assert_eq!(config.listen, listen);
         assert_eq!((config.workers, config.user.as_deref(), config.limits.fields), (3, Some("www"), 9));
-        assert!(config.sites.default.access.verbs(b"/x").contains(Verb::Create));
+        assert!(config.sites.default.access.verbs(b"/x", &crate::message::Visitor::default()).contains(Verb::Create));
         assert_eq!(config.log.access, LogTarget::File(here.join("a.log")));
         assert_eq!(serve(&["--access-log", "stderr"]).log.access, LogTarget::Stderr);
     }
@@ -230,17 +238,10 @@ mod tests {
     }
 
     #[test]
-    fn a_test_says_that_all_is_well_or_what_is_not() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("f.toml");
-        let file = file.to_str().unwrap();
-        let test = |arguments: &[&str]| match invoke(arguments) {
-            Ok(Invocation::Test(source)) => verdict(&source).map_err(|error| error.to_string()),
-            other => panic!("{other:?}"),
-        };
-        std::fs::write(file, "workers = 2\n").unwrap();
-        assert_eq!(test(&["-t", "-c", file, "/"]), Ok(format!("{file}: configuration is correct")));
-        std::fs::write(file, "worker = 2\n").unwrap();
-        assert!(test(&["-tc", file]).is_err_and(|error| error.starts_with(&format!("{file}:1:1: there is no key"))));
+    fn a_test_and_the_makers_of_lines_are_told_apart() {
+        assert!(matches!(invoke(&["-t", "-c", "f.toml", "/"]), Ok(Invocation::Test(_))));
+        assert_eq!(invoke(&["--hash-password", "alice"]), Ok(Invocation::HashPassword("alice".into())));
+        assert_eq!(invoke(&["--make-token=ci"]), Ok(Invocation::MakeToken("ci".into())));
+        assert!(invoke(&["--make-token", "ci", "-c", "f.toml"]).is_err());
     }
 }

@@ -4,6 +4,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use crate::auth::Credentials;
 use crate::config::{Config, Sites};
 use crate::log::Logs;
 use crate::stats::{Board, Boards};
@@ -23,6 +24,8 @@ pub struct Entrance {
 pub struct Heritage {
     /// The configuration of its generation.
     pub config: Arc<Config>,
+    /// Whom each site knows: what the files said when the configuration was read.
+    pub credentials: Arc<Sites<Credentials>>,
     /// The number of that generation, counted from 1.
     pub generation: u64,
     /// Which worker of its generation it is, counted from 0.

@@ -1,5 +1,6 @@
 //! fileserv: an HTTP file server for Linux. The layout shows the processes and the pipeline; see ARCHITECTURE.md.
 
+pub mod auth;
 pub mod cli;
 pub mod config;
 pub mod content;

@@ -3,18 +3,25 @@
 use std::io::Write;
 use std::process::ExitCode;
 
+use fileserv::auth;
 use fileserv::cli::{self, EXIT_FAILURE, EXIT_OK, EXIT_USAGE, Invocation};
 use fileserv::supervisor;
 
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os()) {
         Ok(Invocation::Serve(source)) => supervisor::start(source),
-        Ok(Invocation::Test(source)) => match cli::verdict(&source) {
-            Ok(line) => print(&line, EXIT_OK),
-            Err(error) => complain(&error.to_string(), EXIT_FAILURE),
-        },
+        Ok(Invocation::Test(source)) => end(supervisor::test(&source).map(|lines| lines.join("\n"))),
+        Ok(Invocation::HashPassword(name)) => end(auth::hash_password(&name, auth::read_password)),
+        Ok(Invocation::MakeToken(name)) => end(auth::make_token(&name)),
         Ok(Invocation::Print(text)) => print(&text, EXIT_OK),
         Err(error) => complain(&error.to_string(), EXIT_USAGE),
+    }
+}
+
+fn end<E: std::fmt::Display>(outcome: Result<String, E>) -> ExitCode {
+    match outcome {
+        Ok(text) => print(&text, EXIT_OK),
+        Err(error) => complain(&error.to_string(), EXIT_FAILURE),
     }
 }
 

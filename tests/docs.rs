@@ -9,6 +9,7 @@ use std::path::Path;
 
 use fileserv::cli;
 use fileserv::config::{Config, Listen, LogTarget, Options, Override, Source, Verb, bounds, keys, load};
+use fileserv::message::Visitor;
 
 fn read(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
@@ -87,13 +88,18 @@ fn assert_document_is_true(document: &str, entries: &BTreeMap<String, Entry>) {
         "routes",
         "access.path",
         "access.allow",
+        "access.users",
+        "access.clients",
+        "users_file",
+        "tokens_file",
+        "cors",
         "redirects",
         "error_pages",
         "fallback",
         "uploads.group",
     ];
-    // A site has the defaults of the keys that have the same names at the top; there is no rule without its fields.
-    let has_none = |key: &str| ["site.", "fields.", "quota."].iter().any(|table| key.starts_with(table));
+    // A site has the defaults of the keys that have the same names at the top; there is no rule without what it rules.
+    let has_none = |key: &str| ["site.", "fields.", "quota.", "cors."].iter().any(|table| key.starts_with(table));
     let mut defaults = Vec::new();
     for (key, entry) in entries.iter().filter(|(key, _)| keys().contains(key) || key.as_str() == "access") {
         if has_none(key) {
@@ -172,7 +178,7 @@ fn the_sample_is_a_sane_service() {
     assert_eq!(config.listen, listen);
     assert_eq!(config.user.as_deref(), Some("fileserv"));
     assert!(config.sites.default.routes.is_empty());
-    assert!(config.sites.default.access.verbs(b"/").contains(Verb::List));
+    assert!(config.sites.default.access.verbs(b"/", &Visitor::default()).contains(Verb::List));
     assert!(!config.sites.can_write());
     assert_eq!(config.log.access, LogTarget::File("/var/log/fileserv/access.log".into()));
 }
@@ -194,7 +200,7 @@ fn the_sample_is_right_with_every_key_turned_on() {
     let config = load(&Source::file("all.toml".into(), file, options, Vec::new()));
     let config = config.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(config.sites.default.routes.len(), 3);
-    assert!(config.sites.default.access.verbs(b"/incoming/x").contains(Verb::Create));
+    assert!(config.sites.default.access.verbs(b"/incoming/x", &Visitor::default()).contains(Verb::Create));
     assert_eq!(config.group.as_deref(), Some("fileserv"));
     assert_eq!(config.sites.named.len(), 1);
     assert_eq!(config.sites.default.redirects.find(b"/blog/x").unwrap().0.status, 301);

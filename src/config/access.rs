@@ -1,86 +1,123 @@
 //! Who may do what: the table `[[access]]`.
-//! Process: both. Trusts: the operator. Fails with: words that say what would be right.
+//! Process: both. Pure: a worker asks it for every request.
 
-use serde::de::{Error as _, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use std::net::IpAddr;
 
-use super::scalar::{Many, Scalar, one_of, scalars};
-use super::values::path_below_root;
+use super::Networks;
+use crate::message::{Verb, Verbs, Visitor};
 
-/// Something a client may do with a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verb {
-    /// See the names in a folder.
-    List,
-    /// Read a file.
-    Read,
-    /// Make a new file.
-    Create,
-    /// Replace a file that exists.
-    Replace,
-    /// Remove a file.
-    Delete,
+/// Whom a rule names.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Users {
+    /// Everybody, known or not.
+    #[default]
+    Everyone,
+    /// Whoever has shown a password or a token.
+    Any,
+    /// Those of these names who have.
+    Named(Vec<String>),
 }
 
-/// A set of verbs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Verbs(u8);
-
-impl Verbs {
-    /// No verb.
-    pub const NONE: Self = Self(0);
-
-    /// This set and `verb`.
-    #[must_use]
-    pub const fn with(self, verb: Verb) -> Self {
-        Self(self.0 | 1 << (verb as u8))
-    }
-
-    /// Is `verb` one of them?
-    #[must_use]
-    pub const fn contains(self, verb: Verb) -> bool {
-        self.0 & (1 << (verb as u8)) != 0
-    }
-
-    /// Is it possible to change anything with these?
-    #[must_use]
-    pub const fn can_write(self) -> bool {
-        self.contains(Verb::Create) || self.contains(Verb::Replace) || self.contains(Verb::Delete)
+impl Users {
+    fn fit(&self, user: Option<&str>) -> bool {
+        match self {
+            Self::Everyone => true,
+            Self::Any => user.is_some(),
+            Self::Named(names) => user.is_some_and(|user| names.iter().any(|name| name == user)),
+        }
     }
 }
 
-/// A path and what is allowed at it and below it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A path and what is allowed at it and below it, and to whom.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AccessRule {
     /// Begins and ends with `/`.
     pub path: String,
     /// What is allowed.
     pub allow: Verbs,
+    /// To whom.
+    pub users: Users,
+    /// From where; `None`: from anywhere. Who comes by a Unix socket and is named by no proxy is in no network.
+    pub clients: Option<Networks>,
 }
 
-/// All access rules.
+impl AccessRule {
+    /// Does it hold for everybody, from anywhere?
+    fn is_public(&self) -> bool {
+        self.users == Users::Everyone && self.clients.is_none()
+    }
+
+    fn covers(&self, path: &[u8]) -> bool {
+        let prefix = self.path.as_bytes();
+        path.starts_with(prefix) || prefix.strip_suffix(b"/") == Some(path)
+    }
+
+    fn reaches(&self, client: Option<IpAddr>) -> bool {
+        let is_in = |networks: &Networks| client.is_some_and(|client| networks.contains(client));
+        self.clients.as_ref().is_none_or(is_in)
+    }
+}
+
+/// All access rules of a site.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AccessRules {
-    /// Longest path first, so that the first match decides.
+    /// Longest path first, so that the first match decides, together with those that have the same path.
     rules: Vec<AccessRule>,
+    /// Is there one that does not hold for everybody?
+    is_selective: bool,
 }
 
 impl AccessRules {
     /// Orders the rules so that the longest matching path decides.
     #[must_use]
     pub fn new(mut rules: Vec<AccessRule>) -> Self {
-        rules.sort_by_key(|rule| std::cmp::Reverse(rule.path.len()));
-        Self { rules }
+        rules.sort_by(|one, other| other.path.len().cmp(&one.path.len()).then_with(|| one.path.cmp(&other.path)));
+        let is_selective = !rules.iter().all(AccessRule::is_public);
+        Self { rules, is_selective }
     }
 
-    /// What is allowed at this decoded path (it begins with `/`; a folder's own path may lack the last slash).
+    /// The rules of the longest path that covers this one.
+    fn deciding(&self, path: &[u8]) -> impl Iterator<Item = &AccessRule> {
+        let first = self.rules.iter().position(|rule| rule.covers(path)).unwrap_or(self.rules.len());
+        let rest = self.rules.get(first..).unwrap_or_default();
+        let longest = rest.first().map(|rule| rule.path.as_str());
+        rest.iter().take_while(move |rule| Some(rule.path.as_str()) == longest)
+    }
+
+    /// What this visitor may do at this decoded path (it begins with `/`; a folder's own path may lack the last slash).
     #[must_use]
-    pub fn verbs(&self, path: &[u8]) -> Verbs {
-        let covers = |rule: &&AccessRule| {
-            let prefix = rule.path.as_bytes();
-            path.starts_with(prefix) || prefix.strip_suffix(b"/") == Some(path)
+    pub fn verbs(&self, path: &[u8], visitor: &Visitor) -> Verbs {
+        let fits = |rule: &&AccessRule| rule.users.fit(visitor.user.as_deref()) && rule.reaches(visitor.client);
+        union(self.deciding(path).filter(fits))
+    }
+
+    /// What somebody may do there who comes from where this visitor comes from, whoever it is. What of it the visitor
+    /// lacks may be had by showing a password, unless one was shown already.
+    #[must_use]
+    pub fn verbs_of_users(&self, path: &[u8], visitor: &Visitor) -> Verbs {
+        union(self.deciding(path).filter(|rule| rule.reaches(visitor.client)))
+    }
+
+    /// Does it matter there who the user is? If not, nobody looks at a password.
+    #[must_use]
+    pub fn asks_for_user(&self, path: &[u8]) -> bool {
+        self.is_selective && self.deciding(path).any(|rule| rule.users != Users::Everyone)
+    }
+
+    /// May what this visitor sees at a path be kept from strangers: at the path itself, or for a folder anywhere below it,
+    /// whose names and digests a listing may show? Then no shared cache may keep it.
+    #[must_use]
+    pub fn is_for_some(&self, path: &[u8], visitor: &Visitor) -> bool {
+        if !self.is_selective {
+            return false;
+        }
+        let seen = self.verbs(path, visitor);
+        let public = union(self.deciding(path).filter(|rule| rule.is_public()));
+        let is_more = |verb| seen.contains(verb) && !public.contains(verb);
+        let is_below = |rule: &AccessRule| {
+            rule.path.len() > path.len() && path.ends_with(b"/") && rule.path.as_bytes().starts_with(path)
         };
-        self.rules.iter().find(covers).map_or(Verbs::NONE, |rule| rule.allow)
+        is_more(Verb::Read) || is_more(Verb::List) || self.rules.iter().any(|rule| !rule.is_public() && is_below(rule))
     }
 
     /// May anyone change anything anywhere? Decides whether workers get any right to write.
@@ -96,89 +133,15 @@ impl AccessRules {
     }
 }
 
-/// A rule as it is written.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawRule {
-    path: AccessPath,
-    allow: Many<Verb>,
-}
-
-/// The keys of a rule.
-pub(super) const RULE_KEYS: [&str; 2] = ["path", "allow"];
-
-/// A path of a rule; the slash at its end may be left out.
-struct AccessPath(String);
-
-impl Scalar for AccessPath {
-    const EXPECTED: &'static str = "a path below the root, such as \"/incoming/\"";
-
-    fn from_text(text: &str) -> Result<Self, String> {
-        path_below_root(text)?;
-        Ok(Self(if text.ends_with('/') { text.to_owned() } else { format!("{text}/") }))
-    }
-}
-
-impl Scalar for Verb {
-    const EXPECTED: &'static str = "one of \"list\", \"read\", \"create\", \"replace\", \"delete\"";
-
-    fn from_text(text: &str) -> Result<Self, String> {
-        one_of(
-            text,
-            &[
-                ("list", Self::List),
-                ("read", Self::Read),
-                ("create", Self::Create),
-                ("replace", Self::Replace),
-                ("delete", Self::Delete),
-            ],
-        )
-    }
-}
-
-scalars!(AccessPath, Verb);
-
-impl From<RawRule> for AccessRule {
-    fn from(raw: RawRule) -> Self {
-        let verbs: Vec<Verb> = raw.allow.into();
-        Self { path: raw.path.0, allow: verbs.into_iter().fold(Verbs::NONE, Verbs::with) }
-    }
-}
-
-/// A path that stands twice would leave it to the order of the lines who wins, so it is refused.
-struct RulesVisitor;
-
-impl<'de> Visitor<'de> for RulesVisitor {
-    type Value = AccessRules;
-
-    fn expecting(&self, words: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        words.write_str("a list of rules, each a table [[access]] with path and allow")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<AccessRules, A::Error> {
-        let mut rules: Vec<AccessRule> = Vec::new();
-        while let Some(raw) = list.next_element::<RawRule>()? {
-            let rule = AccessRule::from(raw);
-            if rules.iter().any(|other| other.path == rule.path) {
-                let path = rule.path;
-                return Err(A::Error::custom(format!(
-                    "there are two rules for {path:?}; write one with all its verbs"
-                )));
-            }
-            rules.push(rule);
-        }
-        Ok(AccessRules::new(rules))
-    }
-}
-
-impl<'de> Deserialize<'de> for AccessRules {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(RulesVisitor)
-    }
+/// All verbs that some of these rules allow.
+fn union<'r>(rules: impl Iterator<Item = &'r AccessRule>) -> Verbs {
+    rules.fold(Verbs::NONE, |verbs, rule| verbs.or(rule.allow))
 }
 
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize;
+
     use super::*;
 
     fn rules(text: &str) -> Result<AccessRules, String> {
@@ -200,27 +163,47 @@ mod tests {
             ]"#,
         )
         .unwrap();
-        assert!(rules.verbs(b"/a").contains(Verb::Read));
-        assert!(rules.verbs(b"/inside").contains(Verb::List));
-        assert_eq!(rules.verbs(b"/in"), Verbs::NONE.with(Verb::Create));
-        assert_eq!(rules.verbs(b"/in/a/b"), Verbs::NONE.with(Verb::Create));
-        assert_eq!(rules.verbs(b"/in/closed/x"), Verbs::NONE);
+        let verbs = |path: &str| rules.verbs(path.as_bytes(), &Visitor::default());
+        assert!(verbs("/a").contains(Verb::Read));
+        assert!(verbs("/inside").contains(Verb::List));
+        assert_eq!(verbs("/in"), Verbs::NONE.with(Verb::Create));
+        assert_eq!(verbs("/in/a/b"), Verbs::NONE.with(Verb::Create));
+        assert_eq!(verbs("/in/closed/x"), Verbs::NONE);
         assert!(rules.can_write());
     }
 
+    fn visitor(user: Option<&str>, client: &str) -> Visitor {
+        Visitor { client: client.parse().ok(), user: user.map(Into::into) }
+    }
+
     #[test]
-    fn what_makes_no_sense_is_refused_in_words() {
-        for (text, words) in [
-            (r#"access = [{ path = "in", allow = [] }]"#, "begin with `/`"),
-            (r#"access = [{ path = "/a/../b", allow = [] }]"#, "`..`"),
-            (r#"access = [{ path = "/a//b", allow = [] }]"#, "`//`"),
-            (r#"access = [{ path = "/a", allow = ["write"] }]"#, "\"replace\""),
-            (r#"access = [{ path = "/a", allow = [] }, { path = "/a/", allow = [] }]"#, "two rules"),
-            (r#"access = [{ path = "/a" }]"#, "allow"),
-            (r#"access = [{ path = "/a", allow = [], deny = [] }]"#, "deny"),
-        ] {
-            let error = rules(text).unwrap_err();
-            assert!(error.contains(words), "{text}: {error}");
-        }
+    fn the_rules_of_one_path_add_up_for_whom_they_name() {
+        let rules = rules(
+            r#"access = [
+                { path = "/", allow = "read" },
+                { path = "/", allow = "create", users = "any" },
+                { path = "/", allow = ["replace", "delete"], users = ["alice"], clients = ["10.0.0.0/8"] },
+                { path = "/inside", allow = ["list", "read"], clients = "10.0.0.0/8" },
+            ]"#,
+        )
+        .unwrap();
+        let (lan, out) = ("10.1.2.3", "192.0.2.1");
+        let verbs = |path: &str, user, client| rules.verbs(path.as_bytes(), &visitor(user, client));
+        let read = Verbs::NONE.with(Verb::Read);
+        let all = read.with(Verb::Create).with(Verb::Replace).with(Verb::Delete);
+        assert_eq!(verbs("/f", None, lan), read);
+        assert_eq!(verbs("/f", Some("bob"), lan), read.with(Verb::Create));
+        assert_eq!(verbs("/f", Some("alice"), out), read.with(Verb::Create));
+        assert_eq!(verbs("/f", Some("alice"), lan), all);
+        assert_eq!(verbs("/inside/f", Some("alice"), out), Verbs::NONE, "a longer path decides alone");
+        assert_eq!(verbs("/inside/f", None, lan), read.with(Verb::List));
+        assert_eq!(verbs("/inside/f", None, "unix"), Verbs::NONE);
+        let of_users = |client| rules.verbs_of_users(b"/f", &visitor(None, client));
+        assert_eq!((of_users(out), of_users(lan)), (read.with(Verb::Create), all));
+        assert!(rules.asks_for_user(b"/f") && !rules.asks_for_user(b"/inside/f"));
+        let is_for_some = |path: &str, client| rules.is_for_some(path.as_bytes(), &visitor(None, client));
+        assert!(is_for_some("/inside/f", lan), "others would not get it");
+        assert!(!is_for_some("/f", lan), "everybody gets it");
+        assert!(is_for_some("/", lan), "a listing of it may tell of what is inside");
     }
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use super::check::Fault;
 use super::fields::first_repeated;
 use super::hosts::Claim;
-use super::{Hosts, Site, Sites};
+use super::{Hosts, Site, Sites, Users};
 use crate::sys::file::open_root;
 
 /// Each site is a descriptor in every worker, and a rule of its seal.
@@ -64,9 +64,27 @@ fn site_holds(site: &Site, key: &dyn Fn(&str) -> String) -> Result<(), Fault> {
         let message = format!("the redirect of \"{}\" leads back to itself, round and round", redirect.key());
         return Err(fault(key(&format!("redirects.{}", redirect.key())), message));
     }
+    logins_make_sense(site).map_err(|(at, message)| fault(key(at), message))?;
     if let Some((path, name)) = first_repeated(site.fields.rules()) {
         let message = format!("the field {name} is set twice for \"{path}\"; write it once");
         return Err(fault(key("fields"), message));
+    }
+    Ok(())
+}
+
+/// Whether the files can be read, and what they say, is looked at by the user who serves.
+fn logins_make_sense(site: &Site) -> Result<(), (&'static str, String)> {
+    let named = site.access.rules().iter().find(|rule| rule.users != Users::Everyone);
+    if let Some(rule) = named.filter(|_| site.users_file.is_none() && site.tokens_file.is_none()) {
+        let words = "is for users, and there are none; name a users_file or a tokens_file too";
+        return Err(("access", format!("the rule for {:?} {words}", rule.path)));
+    }
+    for (key, file) in [("users_file", &site.users_file), ("tokens_file", &site.tokens_file)] {
+        if let Some(file) = file.as_ref().filter(|file| site.root != Path::new("/") && file.starts_with(&site.root)) {
+            let message =
+                format!("{} lies beneath the root, where clients may read it; put it elsewhere", file.display());
+            return Err((key, message));
+        }
     }
     Ok(())
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::values::Workers;
 use super::{
-    AccessRule, AccessRules, Cache, Config, Durability, ErrorPages, FieldRules, ForwardedField, Limits, ListenAddress,
-    Log, LogTarget, Networks, Provider, Quotas, Redirects, RouteRule, Sandbox, Site, Sites, Timeouts, TrustedProxies,
-    Uploads, Verb, Verbs,
+    AccessRule, AccessRules, Cache, Config, CorsRules, Durability, ErrorPages, FieldRules, ForwardedField, Limits,
+    ListenAddress, Log, LogTarget, Networks, Provider, Quotas, Redirects, RouteRule, Sandbox, Site, Sites, Timeouts,
+    TrustedProxies, Uploads, Verb, Verbs,
 };
 
 const KIB: usize = 1 << 10;
@@ -84,6 +84,9 @@ impl Default for Site {
             routes: Vec::new(),
             access: everywhere(&[Verb::Read]),
             quotas: Quotas::default(),
+            users_file: None,
+            tokens_file: None,
+            cors: CorsRules::default(),
             redirects: Redirects::default(),
             error_pages: ErrorPages::default(),
             fallback: None,
@@ -143,18 +146,18 @@ impl Default for Timeouts {
 
 fn everywhere(verbs: &[Verb]) -> AccessRules {
     let allow = verbs.iter().copied().fold(Verbs::NONE, Verbs::with);
-    AccessRules::new(vec![AccessRule { path: "/".to_owned(), allow }])
+    AccessRules::new(vec![AccessRule { path: "/".to_owned(), allow, ..AccessRule::default() }])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::FIELD_LIMIT;
+    use crate::message::{FIELD_LIMIT, Visitor};
 
     #[test]
     fn the_daemon_shows_files_and_nothing_else() {
         let config = Config::default();
-        assert_eq!(config.sites.default.access.verbs(b"/a"), Verbs::NONE.with(Verb::Read));
+        assert_eq!(config.sites.default.access.verbs(b"/a", &Visitor::default()), Verbs::NONE.with(Verb::Read));
         assert!(config.sites.default.routes.is_empty());
         assert!(!config.sites.can_write());
     }
@@ -163,7 +166,7 @@ mod tests {
     fn quick_use_writes_only_when_told_and_then_takes_large_files() {
         assert!(!Config::quick(false, true).sites.can_write());
         let config = Config::quick(true, false);
-        let verbs = config.sites.default.access.verbs(b"/a");
+        let verbs = config.sites.default.access.verbs(b"/a", &Visitor::default());
         assert!(verbs.contains(Verb::Create) && verbs.contains(Verb::Replace) && !verbs.contains(Verb::Delete));
         assert!(config.limits.body_bytes >= 5 << 30);
         assert_eq!(config.log.access, LogTarget::Off);

@@ -2,8 +2,10 @@
 //! Process: both. The supervisor loads and checks it; a worker only reads the finished value.
 
 mod access;
+mod access_text;
 mod check;
 mod check_sites;
+mod cors;
 mod defaults;
 mod error;
 mod error_pages;
@@ -25,8 +27,10 @@ mod values;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use access::{AccessRule, AccessRules, Verb, Verbs};
+pub use crate::message::{Verb, Verbs};
+pub use access::{AccessRule, AccessRules, Users};
 pub use check::bounds;
+pub use cors::{CorsGrant, CorsId, CorsRules};
 pub use error::ConfigError;
 pub use error_pages::ErrorPages;
 pub use fields::{FieldRule, FieldRules, FieldsId, FixedFields};

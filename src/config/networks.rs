@@ -1,4 +1,4 @@
-//! Networks of addresses: the keys `trusted_proxies` and `limits.exempt_clients`.
+//! Networks of addresses: the keys `trusted_proxies`, `limits.exempt_clients` and `access.clients`.
 //! Process: both. Trusts: the operator. Fails with: words that say what would be right.
 //! The door of the crate ipnet.
 
@@ -18,6 +18,11 @@ impl Networks {
     pub(super) fn loopback() -> Self {
         let v4 = ipnet::Ipv4Net::new_assert([127, 0, 0, 0].into(), 8);
         Self(vec![v4.into(), IpNet::from(IpAddr::from(std::net::Ipv6Addr::LOCALHOST))])
+    }
+
+    /// Is there none, so that nobody is in it?
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Is the address in one of them? An IPv4 address in IPv6 clothes is an IPv4 address.

@@ -13,10 +13,11 @@ use super::redirects::RawRedirects;
 use super::routes::Routes;
 use super::scalar::Many;
 use super::units::{Count, Size, Wait};
-use super::values::{Account, FileGroup, FileMode, IndexName, Root, Workers};
+use super::values::{Account, CredentialsFile, FileGroup, FileMode, IndexName, Root, Workers};
 use super::{
-    AccessRules, Cache, Config, Durability, ErrorPages, ForwardedField, HostName, Limits, Listen, Log, LogTarget,
-    Precompressed, Quotas, Redirects, RouteRule, Sandbox, Site, Timeouts, Uploads, access, fields, quotas,
+    AccessRules, Cache, Config, CorsRules, Durability, ErrorPages, ForwardedField, HostName, Limits, Listen, Log,
+    LogTarget, Precompressed, Quotas, Redirects, RouteRule, Sandbox, Site, Timeouts, Uploads, access_text, cors,
+    fields, quotas,
 };
 
 /// Puts what was said in the place of what held before.
@@ -94,6 +95,9 @@ table!(RawConfig sets Config {
     routes in sites.default.routes: Routes,
     access in sites.default.access: Option<AccessRules>,
     quota in sites.default.quotas: Option<Quotas>,
+    users_file in sites.default.users_file: Option<CredentialsFile>,
+    tokens_file in sites.default.tokens_file: Option<CredentialsFile>,
+    cors in sites.default.cors: Option<CorsRules>,
     redirects in sites.default.redirects: RawRedirects,
     error_pages in sites.default.error_pages: RawErrorPages,
     fallback in sites.default.fallback: Option<PagePath>,
@@ -113,6 +117,9 @@ table!(RawSite sets Site {
     routes: Routes,
     access: Option<AccessRules>,
     quota in quotas: Option<Quotas>,
+    users_file: Option<CredentialsFile>,
+    tokens_file: Option<CredentialsFile>,
+    cors: Option<CorsRules>,
     redirects: RawRedirects,
     error_pages: RawErrorPages,
     fallback: Option<PagePath>,
@@ -178,9 +185,10 @@ table!(RawLog sets Log {
 });
 
 /// The tables whose keys are fixed.
-const TABLES: [(&str, &[&str]); 9] = [
-    ("access", &access::RULE_KEYS),
+const TABLES: [(&str, &[&str]); 10] = [
+    ("access", &access_text::RULE_KEYS),
     ("quota", &quotas::RULE_KEYS),
+    ("cors", &cors::RULE_KEYS),
     ("fields", &fields::RULE_KEYS),
     ("site", RawSite::KEYS),
     ("uploads", RawUploads::KEYS),

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use super::{AccessRules, ErrorPages, FieldRules, HostName, Quotas, Redirects, RouteRule};
+use super::{AccessRules, CorsRules, ErrorPages, FieldRules, HostName, Quotas, Redirects, RouteRule};
 
 /// What is served under some names. Every key stands for itself: a site takes nothing over from the default one, so
 /// that a right given there can't leak to a name that nobody thought of.
@@ -21,6 +21,12 @@ pub struct Site {
     pub access: AccessRules,
     /// How much may be stored below which path.
     pub quotas: Quotas,
+    /// The names and hashed passwords of users, in the format of `htpasswd -B`.
+    pub users_file: Option<PathBuf>,
+    /// Names and digests of bearer tokens.
+    pub tokens_file: Option<PathBuf>,
+    /// Which other sites' pages may ask what.
+    pub cors: CorsRules,
     /// Paths that lead elsewhere.
     pub redirects: Redirects,
     /// Files shown in the place of the built-in error pages.
@@ -38,6 +44,12 @@ pub struct SiteId(Option<usize>);
 impl SiteId {
     /// The site of every host that no other one names.
     pub const DEFAULT: Self = Self(None);
+
+    /// A number that is this site's only.
+    #[must_use]
+    pub fn number(self) -> u64 {
+        self.0.map_or(0, |index| index as u64 + 1)
+    }
 }
 
 /// One thing a site: what is said of it, its open root. The default one is always there, so none is ever missing.

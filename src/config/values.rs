@@ -14,6 +14,7 @@ scalars!(
     FileMode,
     FileGroup,
     Account,
+    CredentialsFile,
     Root,
     IndexName,
     Precompressed,
@@ -158,6 +159,23 @@ impl Scalar for Root {
 impl From<Root> for PathBuf {
     fn from(root: Root) -> Self {
         root.0
+    }
+}
+
+/// A file of passwords or tokens.
+pub(super) struct CredentialsFile(PathBuf);
+
+impl Scalar for CredentialsFile {
+    const EXPECTED: &'static str = "the absolute path of a file, such as \"/etc/fileserv/users\"";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        absolute(text).map(Self)
+    }
+}
+
+impl From<CredentialsFile> for Option<PathBuf> {
+    fn from(file: CredentialsFile) -> Self {
+        Some(file.0)
     }
 }
 

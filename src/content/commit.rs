@@ -87,7 +87,7 @@ impl Rules {
         let verb = if current.is_some() { Verb::Replace } else { Verb::Create };
         if !self.verbs.contains(verb) {
             let what = if current.is_some() { "Files may not be replaced here." } else { "No new files here." };
-            return Err(Refusal::new(Status::FORBIDDEN, what));
+            return Err(Refusal::lacking(verb, what));
         }
         self.check_preconditions(current)
     }

@@ -20,7 +20,7 @@ pub fn delete(ctx: &Context<'_>, request: &Request<'_>) -> Provided {
     let folder = open_folder(ctx, folder_path)?;
     let rules = Rules {
         method: request.method,
-        verbs: ctx.site.access.verbs(&request.path),
+        verbs: ctx.site.access.verbs(&request.path, &request.visitor),
         preconditions: Preconditions::of(request.fields),
     };
     let quotas = Quotas::of(ctx, &request.path)?;

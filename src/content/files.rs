@@ -72,7 +72,7 @@ impl Missing {
 
 /// The file at a path, in the coding that the client likes best.
 fn file_at(ctx: &mut Context<'_>, request: &Request<'_>, path: &[u8]) -> Result<Found, Missing> {
-    let Some(original) = original(ctx, path)? else { return Ok(Found::Folder) };
+    let Some(original) = original(ctx, request, path)? else { return Ok(Found::Folder) };
     let mut response = if ctx.config.precompressed.is_empty() {
         original.into_response(ctx, path)
     } else {
@@ -123,17 +123,15 @@ pub(super) fn represent(ctx: &mut Context<'_>, key: &[u8], name: &[u8], file: Fi
 }
 
 /// What stands at a path; `None` for a folder.
-fn original(ctx: &mut Context<'_>, path: &[u8]) -> Result<Option<Original>, Missing> {
-    let may_read = ctx.site.access.verbs(path).contains(Verb::Read);
+fn original(ctx: &mut Context<'_>, request: &Request<'_>, path: &[u8]) -> Result<Option<Original>, Missing> {
+    let may_read = ctx.site.access.verbs(path, &request.visitor).contains(Verb::Read);
     if may_read && let Some((response, identity)) = ctx.cache.lookup(ctx.root, path) {
         return Ok(Some(Original::Cached(response, identity)));
     }
     let file = open_beneath(ctx.root, path).map_err(Missing::Io)?;
     let identity = identity(&file).map_err(Missing::Io)?;
     match identity.kind {
-        FileKind::Regular if !may_read => {
-            Err(Missing::Refused(Refusal::new(Status::FORBIDDEN, "Nobody may read here.")))
-        }
+        FileKind::Regular if !may_read => Err(Missing::Refused(Refusal::lacking(Verb::Read, "You may not read here."))),
         FileKind::Regular => Ok(Some(Original::Opened(file, identity))),
         FileKind::Directory => Ok(None),
         FileKind::Symlink | FileKind::Special => {

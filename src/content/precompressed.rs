@@ -34,7 +34,7 @@ pub(super) fn choose(ctx: &mut Context<'_>, request: &Request<'_>, path: &[u8], 
                 return response;
             }
         };
-        if let Some(mut response) = sibling(ctx, path, suffix, original.modified()) {
+        if let Some(mut response) = sibling(ctx, request, path, suffix, original.modified()) {
             response.fields.push(FieldName::ContentEncoding, coding.name());
             response.fields.vary_by(FieldName::AcceptEncoding);
             return response;
@@ -45,11 +45,17 @@ pub(super) fn choose(ctx: &mut Context<'_>, request: &Request<'_>, path: &[u8], 
 
 /// The sibling with this suffix, if it may be read and is no older than the original: an older one holds what the file
 /// used to be.
-fn sibling(ctx: &mut Context<'_>, path: &[u8], suffix: &str, original_modified: i128) -> Option<Response> {
+fn sibling(
+    ctx: &mut Context<'_>,
+    request: &Request<'_>,
+    path: &[u8],
+    suffix: &str,
+    original_modified: i128,
+) -> Option<Response> {
     // Its own path asked for directly is another resource, of another type, so it is another entry of the cache too.
     let key = [&[ENCODED_KEY], path, suffix.as_bytes()].concat();
     let beside = key.get(1..)?;
-    if !ctx.site.access.verbs(beside).contains(Verb::Read) {
+    if !ctx.site.access.verbs(beside, &request.visitor).contains(Verb::Read) {
         return None;
     }
     if let Some((response, identity)) = ctx.cache.lookup(ctx.root, &key) {
@@ -166,7 +172,7 @@ mod tests {
         assert_eq!(refused.fields.find(FieldName::Vary), Some(&Value::from("Accept, Accept-Encoding".to_owned())));
         assert_eq!(length(&get(&world, "/a.txt", "gzip, identity;q=0").unwrap()), 7);
         let read = Verbs::NONE.with(Verb::Read);
-        let rule = |path: &str, allow| AccessRule { path: path.to_owned(), allow };
+        let rule = |path: &str, allow| AccessRule { path: path.to_owned(), allow, ..AccessRule::default() };
         world.config.sites.default.access = AccessRules::new(vec![rule("/", read), rule("/a.txt.gz/", Verbs::NONE)]);
         assert_eq!(length(&get(&world, "/a.txt", "gzip").unwrap()), 8);
         // Only what the configuration names is looked for.

@@ -32,7 +32,8 @@ impl World {
     }
 
     pub(super) fn allow(&mut self, allow: Verbs) {
-        self.config.sites.default.access = AccessRules::new(vec![AccessRule { path: "/".into(), allow }]);
+        self.config.sites.default.access =
+            AccessRules::new(vec![AccessRule { path: "/".into(), allow, ..AccessRule::default() }]);
     }
 
     pub(super) fn boards(&mut self, slots: Vec<&'static Board>) {
@@ -66,7 +67,7 @@ fn config(allow: Verbs) -> Config {
             default: Site {
                 root: PathBuf::from("/"),
                 index: Vec::new(),
-                access: AccessRules::new(vec![AccessRule { path: "/".into(), allow }]),
+                access: AccessRules::new(vec![AccessRule { path: "/".into(), allow, ..AccessRule::default() }]),
                 ..Site::default()
             },
             named: Vec::new(),
@@ -102,6 +103,7 @@ pub(super) fn with_request<T>(
         keep_alive: true,
         expects_continue: false,
         asterisk: false,
+        visitor: crate::message::Visitor::default(),
     })
 }
 

@@ -31,7 +31,7 @@ pub fn upload(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
     let (folder_path, name) = split(&request.path)?;
     let rules = Rules {
         method: request.method,
-        verbs: ctx.site.access.verbs(&request.path),
+        verbs: ctx.site.access.verbs(&request.path, &request.visitor),
         preconditions: Preconditions::of(request.fields),
     };
     let folder = match open_folder(ctx, folder_path) {

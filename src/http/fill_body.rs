@@ -1,6 +1,8 @@
 //! Box `http_fill_body`: one line a content provider, and what holds for the answers of all of them.
 //! Process: worker, sealed. Trusts: a validated request. Blocks: as its providers do. Fails with: nothing; every refusal becomes an answer.
 
+use super::audience::Audience;
+use super::cross_site::{permit, refuse_foreign_change};
 use super::integrity::Wish;
 use super::route::{Route, route};
 use super::{conditional, range};
@@ -9,8 +11,9 @@ use crate::message::{FieldName, Handled, Method, MethodSet, Provided, Refusal, R
 
 /// Routes a request, lets its provider fill the body, and applies preconditions and ranges to what comes of it.
 #[doc(alias = "http_handle_request")]
-pub fn handle_request(ctx: &mut Context<'_>, request: &Request<'_>) -> Handled {
-    let handled = match route(ctx.site, request).and_then(|route| fill_body(ctx, request, &route)) {
+pub fn handle_request(ctx: &mut Context<'_>, request: &Request<'_>, audience: &Audience) -> Handled {
+    let allowed = refuse_foreign_change(ctx.site, request).and_then(|()| route(ctx.site, request, audience));
+    let handled = match allowed.and_then(|route| fill_body(ctx, request, &route)) {
         Ok(Handled::Reply(response)) => finish(ctx, request, response),
         // Better told before the content is sent than after.
         Ok(Handled::Receive(receive)) if request.framing.length().is_some_and(|it| it > receive.limit_bytes) => {
@@ -18,8 +21,18 @@ pub fn handle_request(ctx: &mut Context<'_>, request: &Request<'_>) -> Handled {
             Handled::Reply(refuse(request, &Refusal::closing(Status::CONTENT_TOO_LARGE, detail)))
         }
         Ok(handled @ (Handled::Receive(_) | Handled::Await(_) | Handled::Work(_))) => handled,
-        Err(refusal) => Handled::Reply(refuse(request, &refusal)),
+        Err(refusal) => Handled::Reply(refuse(request, &audience.ask_for_user(refusal))),
     };
+    shown(ctx, request, handled)
+}
+
+/// Answers a request that is refused before it is known what it wants: by whom it says it comes from.
+pub fn refuse_request(ctx: &Context<'_>, request: &Request<'_>, refusal: &Refusal) -> Handled {
+    shown(ctx, request, Handled::Reply(refuse(request, refusal)))
+}
+
+/// An error in the words of the site.
+fn shown(ctx: &Context<'_>, request: &Request<'_>, handled: Handled) -> Handled {
     match handled {
         Handled::Reply(response) if response.status.is_error() => {
             Handled::Reply(content::error_page(ctx, request, response))
@@ -32,13 +45,13 @@ pub fn handle_request(ctx: &mut Context<'_>, request: &Request<'_>) -> Handled {
 #[doc(alias = "http_fill_body")]
 fn fill_body(ctx: &mut Context<'_>, request: &Request<'_>, route: &Route<'_>) -> Provided {
     match *route {
-        Route::Options(methods) => Ok(options(methods).into()),
+        Route::Options(methods) => Ok(permit(ctx.site, request, options(methods)).into()),
         Route::Files => content::files(ctx, request),
         Route::Upload => content::upload(ctx, request),
         Route::Delete => content::delete(ctx, request),
         Route::Perlin => content::perlin(ctx, request),
         Route::Sha256 => content::sha256(ctx, request),
-        Route::Sha256OfFile(path) => content::sha256_of_file(ctx, path),
+        Route::Sha256OfFile(path) => content::sha256_of_file(ctx, &request.visitor, path),
         Route::Stats => content::stats(ctx, request),
     }
 }

@@ -2,6 +2,7 @@
 //! Process: worker, sealed. Pure; allocates nothing.
 //! RFC 9112 sections 4 and 6; RFC 9110 sections 6.6.1 (Date), 7.6.1 (Connection), 8.6 (Content-Length).
 
+use super::Audience;
 use crate::config::{FieldsId, FixedFields, SiteId};
 use crate::message::{
     Body, FieldName, IMF_FIXDATE_BYTES, Method, Response, Value, Version, write_line, write_representation_lines,
@@ -22,6 +23,8 @@ pub struct Facts {
     pub site: SiteId,
     /// The configured fields of its path.
     pub fields: Option<FieldsId>,
+    /// For whom the answer is.
+    pub audience: Audience,
 }
 
 impl Facts {
@@ -33,6 +36,7 @@ impl Facts {
         client_closes: false,
         site: SiteId::DEFAULT,
         fields: None,
+        audience: Audience::NOBODY,
     };
 }
 
@@ -48,12 +52,14 @@ pub struct Reply {
 }
 
 /// Appends the head of a response to `out`. The `fixed` fields stand in answers that say yes, or that point elsewhere,
-/// or that nothing has changed; not in errors, which are about no file, and would be kept by a cache that was told to.
+/// or that nothing has changed; not in errors, which are about no file, and would be kept by a cache that was told to. The lines of
+/// `cors` stand in all: a script has to be able to read what went wrong.
 #[doc(alias = "http_format")]
 pub fn format(
     response: Response,
     facts: Facts,
     fixed: Option<&FixedFields>,
+    cors: &str,
     date: &[u8; IMF_FIXDATE_BYTES],
     out: &mut Vec<u8>,
 ) -> Reply {
@@ -83,6 +89,10 @@ pub fn format(
     if let Some(fixed) = fixed {
         out.extend_from_slice(fixed.lines());
     }
+    // Two permissions are none (Fetch standard section 3.2.1).
+    if fixed.is_none_or(|fixed| !fixed.contains("Access-Control-Allow-Origin")) {
+        out.extend_from_slice(cors.as_bytes());
+    }
     match length {
         Some(length) if has_content => write_line(FieldName::ContentLength, &Value::Number(length), out),
         None if is_chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
@@ -107,7 +117,8 @@ mod tests {
 
     fn text(response: Response, facts: Facts) -> (String, Reply) {
         let mut out = Vec::new();
-        let reply = format(response, facts, None, &HttpDate::from_unix_seconds(784_111_777).imf_fixdate(), &mut out);
+        let reply =
+            format(response, facts, None, "", &HttpDate::from_unix_seconds(784_111_777).imf_fixdate(), &mut out);
         (String::from_utf8(out).unwrap(), reply)
     }
 
@@ -173,7 +184,7 @@ mod tests {
             let response = Response::new(status).with_field(FieldName::CacheControl, "no-store");
             let mut out = Vec::new();
             let date = HttpDate::from_unix_seconds(0).imf_fixdate();
-            format(response, facts(Method::Get, Version::Http11), fixed, &date, &mut out);
+            format(response, facts(Method::Get, Version::Http11), fixed, "", &date, &mut out);
             let head = String::from_utf8(out).unwrap();
             assert_eq!(head.contains("\r\ncache-control: max-age=9\r\nX-A: b\r\n"), is_there, "{head}");
             assert_eq!(head.contains("Cache-Control: no-store\r\n"), !is_there, "{head}");

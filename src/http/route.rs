@@ -1,9 +1,10 @@
 //! Box `http_route`: which content provider answers a request, and whether the client may ask that at all.
 //! Process: worker, sealed. Pure. Fails with: 403, 404, 405, and redirects.
 
-use crate::config::{Provider, Site, Verb};
+use super::Audience;
+use crate::config::{Provider, Site, Verb, Verbs};
 use crate::content::{self, is_hidden};
-use crate::message::{Method, MethodSet, Refusal, Request, Status};
+use crate::message::{Method, MethodSet, Refusal, Request};
 
 /// Who answers.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,13 +33,16 @@ pub(super) enum Route<'r> {
 /// 403 where the configuration allows nobody to do this, 404 for hidden names, 405 for a method that fits nowhere; a redirect where one
 /// is configured.
 #[doc(alias = "http_route")]
-pub(super) fn route<'r>(site: &Site, request: &'r Request<'_>) -> Result<Route<'r>, Refusal> {
+pub(super) fn route<'r>(site: &Site, request: &'r Request<'_>, audience: &Audience) -> Result<Route<'r>, Refusal> {
     if request.asterisk {
         return Ok(Route::Options(server_methods(site)));
     }
     if request.method == Method::Connect {
         // What follows could be meant for the far end of a tunnel (RFC 9110 section 9.3.6).
-        let refusal = Refusal::method_not_allowed(Method::Connect, file_methods(site, &request.path));
+        let refusal = Refusal::method_not_allowed(
+            Method::Connect,
+            file_methods(site.access.verbs(&request.path, &request.visitor)),
+        );
         return Err(Refusal { ends_connection: true, ..refusal });
     }
     if let Some((redirect, rest)) = site.redirects.find(&request.path) {
@@ -53,58 +57,66 @@ pub(super) fn route<'r>(site: &Site, request: &'r Request<'_>) -> Result<Route<'
             (Provider::Sha256, [b'/', ..]) => Route::Sha256OfFile(rest),
             (Provider::Perlin | Provider::Stats | Provider::Sha256, _) => continue,
         };
-        return provider_or_options(request.method, route);
+        return provider_or_options(site, request, route);
     }
-    route_to_files(site, request)
+    route_to_files(site, request, audience)
+}
+
+/// The path whose rules decide about a request: its own, or that of the file whose digest it wants.
+#[must_use]
+pub fn subject<'p>(site: &Site, path: &'p [u8]) -> &'p [u8] {
+    let digested = site.routes.iter().filter(|rule| rule.provider == Provider::Sha256).find_map(|rule| {
+        let rest = path.strip_prefix(rule.path.as_bytes())?;
+        matches!(rest, [b'/', _, ..]).then_some(rest)
+    });
+    digested.unwrap_or(path)
 }
 
 /// The methods of a provider, checked here and nowhere else: it is asked for none but these.
-fn provider_or_options(method: Method, route: Route<'_>) -> Result<Route<'_>, Refusal> {
+/// Who may not read at a path gets nothing from a provider there either; the file whose digest is wanted has a path of its
+/// own.
+fn provider_or_options<'r>(site: &Site, request: &Request<'_>, route: Route<'r>) -> Result<Route<'r>, Refusal> {
+    let method = request.method;
     let methods = if route == Route::Sha256 { MethodSet::READ.with(Method::Post) } else { MethodSet::READ };
     if method == Method::Options {
         return Ok(Route::Options(methods));
     }
-    if methods.contains(method) { Ok(route) } else { Err(Refusal::method_not_allowed(method, methods)) }
+    if !methods.contains(method) {
+        return Err(Refusal::method_not_allowed(method, methods));
+    }
+    let is_of_file = matches!(route, Route::Sha256OfFile(_));
+    if is_of_file || site.access.verbs(&request.path, &request.visitor).contains(Verb::Read) {
+        Ok(route)
+    } else {
+        Err(Refusal::lacking(Verb::Read, "You may not read here."))
+    }
 }
 
-fn route_to_files<'r>(site: &Site, request: &Request<'_>) -> Result<Route<'r>, Refusal> {
+fn route_to_files<'r>(site: &Site, request: &Request<'_>, audience: &Audience) -> Result<Route<'r>, Refusal> {
     if is_hidden(&request.path) {
         return Err(Refusal::not_found());
     }
-    let verbs = site.access.verbs(&request.path);
-    let forbidden = |what| Err(Refusal::new(Status::FORBIDDEN, what));
+    let verbs = site.access.verbs(&request.path, &request.visitor);
+    let want = |wanted: Verbs, route, words: &'static str| {
+        if verbs.contains_any(wanted) { Ok(route) } else { Err(Refusal::lacking(wanted, words)) }
+    };
+    // What a user may do is possible here, though not for everybody.
+    let methods = || file_methods(verbs.or(audience.after_login));
     match request.method {
         Method::Get | Method::Head => {
-            if verbs.contains(Verb::Read) || verbs.contains(Verb::List) {
-                Ok(Route::Files)
-            } else {
-                forbidden("Nobody may read here.")
-            }
+            want(Verbs::NONE.with(Verb::Read).with(Verb::List), Route::Files, "You may not read here.")
         }
         Method::Put | Method::Post => {
-            if verbs.contains(Verb::Create) || verbs.contains(Verb::Replace) {
-                Ok(Route::Upload)
-            } else {
-                forbidden("Uploads are not allowed here.")
-            }
+            want(Verbs::NONE.with(Verb::Create).with(Verb::Replace), Route::Upload, "Uploads are not allowed here.")
         }
-        Method::Delete => {
-            if verbs.contains(Verb::Delete) {
-                Ok(Route::Delete)
-            } else {
-                forbidden("Nobody may delete here.")
-            }
-        }
-        Method::Options => Ok(Route::Options(file_methods(site, &request.path))),
-        Method::Patch | Method::Trace | Method::Connect => {
-            Err(Refusal::method_not_allowed(request.method, file_methods(site, &request.path)))
-        }
+        Method::Delete => want(Verb::Delete.into(), Route::Delete, "You may not delete here."),
+        Method::Options => Ok(Route::Options(methods())),
+        Method::Patch | Method::Trace | Method::Connect => Err(Refusal::method_not_allowed(request.method, methods())),
     }
 }
 
-/// What may be done with a file at this path.
-fn file_methods(site: &Site, path: &[u8]) -> MethodSet {
-    let verbs = site.access.verbs(path);
+/// What may be done with a file by who has these rights.
+fn file_methods(verbs: Verbs) -> MethodSet {
     let mut methods = MethodSet::of(&[Method::Options]);
     if verbs.contains(Verb::Read) || verbs.contains(Verb::List) {
         methods = methods.with(Method::Get).with(Method::Head);

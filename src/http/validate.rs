@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::parse::Head;
-use crate::message::{BodyFraming, FieldName, Fields, Method, Refusal, Request, Status, Version};
+use crate::message::{BodyFraming, FieldName, Fields, Method, Refusal, Request, Status, Version, Visitor};
 
 /// Checks everything that must hold before the request means anything.
 ///
@@ -40,6 +40,7 @@ pub fn validate<'b>(head: &Head<'b>, fields: &'b Fields<'b>) -> Result<Request<'
         keep_alive: keep_alive(version, fields),
         expects_continue: expects_continue(version, fields)?,
         asterisk: target.asterisk,
+        visitor: Visitor::default(),
     })
 }
 

@@ -18,6 +18,8 @@ const BUFFER_BYTES: usize = 60 * 1024;
 pub struct RequestLine<'r> {
     /// The client's address; `None` for a Unix socket.
     pub client: Option<IpAddr>,
+    /// The user who has logged in.
+    pub user: Option<&'r str>,
     /// When the request came.
     pub unix_seconds: u64,
     /// The request line as it was received, without its line end; `None` when there was none to be read.
@@ -148,14 +150,17 @@ impl Drop for AccessLog {
     }
 }
 
-/// `ADDRESS - - [TIME] "REQUEST" STATUS `; the second `-` is where a user's name will stand.
+/// `ADDRESS - USER [TIME] "REQUEST" STATUS `; who has not logged in is `-`. A name is one word here, whatever it is.
 fn push_prefix(out: &mut Vec<u8>, time: &[u8], entry: &RequestLine<'_>) {
     // Writing to memory can't fail.
     let _ = match entry.client {
         Some(address) => write!(out, "{address}"),
         None => write!(out, "unix:"),
     };
-    out.extend_from_slice(b" - - [");
+    out.extend_from_slice(b" - ");
+    let is_plain = |byte: u8| matches!(byte, b'!'..=b'~') && byte != b'"' && byte != b'\\';
+    push_escaped(out, entry.user.unwrap_or("-").as_bytes(), is_plain);
+    out.extend_from_slice(b" [");
     out.extend_from_slice(time);
     out.extend_from_slice(b"] ");
     push_quoted(out, entry.request);
@@ -230,6 +235,7 @@ mod tests {
 
     const ENTRY: RequestLine<'_> = RequestLine {
         client: Some(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)),
+        user: None,
         unix_seconds: 784_111_777,
         request: Some(b"GET /index.html HTTP/1.1"),
         status: 200,

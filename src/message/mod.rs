@@ -16,6 +16,8 @@ mod refusal;
 mod request;
 mod response;
 mod status;
+mod verb;
+mod visitor;
 
 pub use accept::Accept;
 pub use accept_encoding::{AcceptEncoding, Coding};
@@ -31,3 +33,5 @@ pub use refusal::Refusal;
 pub use request::{BodyFraming, Request, Version};
 pub use response::{Handled, Provided, Receive, Response, ResponseFields, Validators, Value};
 pub use status::Status;
+pub use verb::{Verb, Verbs};
+pub use visitor::Visitor;

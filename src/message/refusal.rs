@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{FieldName, Method, MethodSet, Status, Value};
+use super::{FieldName, Method, MethodSet, Status, Value, Verbs};
 
 /// Why a request is not served. `content::error` makes the answer of it, through the same `format` as every other.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,19 +15,27 @@ pub struct Refusal {
     pub field: Option<(FieldName, Value)>,
     /// Can it no longer be told where the next request starts? Then the connection ends with this answer.
     pub ends_connection: bool,
+    /// Rights of which any one would have let it be served; none if rights are not what it lacks.
+    pub lacks: Verbs,
 }
 
 impl Refusal {
     /// A refusal after which the connection may go on.
     #[must_use]
     pub fn new(status: Status, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, detail: detail.into(), field: None, ends_connection: false }
+        Self { status, detail: detail.into(), field: None, ends_connection: false, lacks: Verbs::NONE }
     }
 
     /// A refusal of bytes whose framing can't be trusted (RFC 9112 section 9.6): the answer closes.
     #[must_use]
     pub fn closing(status: Status, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { ends_connection: true, ..Self::new(status, detail) }
+    }
+
+    /// 403 for want of one of these rights. Where a user would have it, the answer asks who it is, with 401.
+    #[must_use]
+    pub fn lacking(verbs: impl Into<Verbs>, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { lacks: verbs.into(), ..Self::new(Status::FORBIDDEN, detail) }
     }
 
     /// The same with one more field in the answer.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{FieldName, Fields, Method};
+use super::{FieldName, Fields, Method, Visitor};
 
 /// The protocol version of a request. A higher 1.x is read as 1.1 (RFC 9110 section 2.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,6 +62,8 @@ pub struct Request<'b> {
     pub expects_continue: bool,
     /// `OPTIONS *`: about the server, not about a path.
     pub asterisk: bool,
+    /// Who asks; `validate` knows of nobody, and the worker fills it in.
+    pub visitor: Visitor,
 }
 
 impl Request<'_> {

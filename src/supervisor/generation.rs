@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::boards::BoardPool;
 use super::respawn::pause;
 use super::workers::{Place, Worker, spawn};
+use crate::auth::Credentials;
 use crate::config::{Config, Listen, Sites};
 use crate::log::{Level, LogError, Logs};
 use crate::sys::control::Report;
@@ -23,6 +24,8 @@ pub(super) struct Offer {
     /// Counted from 1.
     pub(super) number: u64,
     pub(super) config: Arc<Config>,
+    /// Whom each site knows.
+    pub(super) credentials: Arc<Sites<Credentials>>,
     /// Each with what the configuration says of it, so that a reload knows it again.
     pub(super) listeners: Vec<(Listen, Arc<Listener>)>,
     /// One a site.

@@ -5,6 +5,7 @@ mod boards;
 mod generation;
 mod leave;
 mod listeners;
+mod logins;
 mod notify;
 mod reload;
 mod respawn;
@@ -27,6 +28,7 @@ use crate::sys::process::{Ended, ProcessId};
 use crate::sys::signals::{Asked, Signals};
 use crate::sys::{poll, process};
 
+pub use logins::test;
 pub use start::{StartError, start};
 
 /// All that the supervisor knows.

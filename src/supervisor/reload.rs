@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::generation::{Farewell, Generation, Offer};
 use super::listeners::{Listening, listen};
+use super::logins;
 use super::start::{StartError, complain, open_roots, system};
 use super::{Phase, Supervisor, notify};
 use crate::config;
@@ -43,8 +44,9 @@ impl Supervisor {
         // Anew, for a name may mean another folder by now: that is how an atomic deploy becomes visible.
         let roots = Arc::new(open_roots(&new.sites)?);
         let logs = Logs::open(&new.log)?;
+        let credentials = logins::load(&new, &logs)?;
         self.boards.reserve(new.workers.into()).map_err(system("map the boards"))?;
-        Ok(Offer { number, config: new, listeners, roots, logs })
+        Ok(Offer { number, config: new, credentials, listeners, roots, logs })
     }
 
     /// Lets the next generation take over when all its workers serve; the old one drains.
@@ -54,6 +56,7 @@ impl Supervisor {
         let words = announcement(&next);
         self.logs.error(Level::Notice, format_args!("{words}"));
         self.logs.error(Level::Notice, format_args!("each worker is sealed: {}", next.seal()));
+        logins::tell_of_clear_text(&next.offer.credentials, &next.offer.listeners, &self.logs);
         notify::ready(&words);
         self.phase = Phase::Serving;
         if let Some(old) = self.current.replace(next) {

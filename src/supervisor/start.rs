@@ -11,10 +11,12 @@ use std::time::{Instant, SystemTime};
 use super::boards::BoardPool;
 use super::generation::{Generation, Offer};
 use super::listeners::listen;
+use super::logins;
 use super::{Phase, Supervisor};
+use crate::auth::CredentialsError;
 use crate::config::{self, Config, ConfigError, ListenAddress, LogTarget, Site, Sites, Source};
 use crate::log::{Level, LogError, Logs};
-use crate::sys::credentials::{self, Account, CredentialsError};
+use crate::sys::credentials::{self, Account};
 use crate::sys::signals::Signals;
 use crate::sys::{file, limits, process};
 
@@ -46,9 +48,12 @@ pub enum StartError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// A file of passwords or tokens.
+    #[error(transparent)]
+    Logins(#[from] CredentialsError),
     /// The change of user.
     #[error(transparent)]
-    Credentials(#[from] CredentialsError),
+    Credentials(#[from] credentials::CredentialsError),
     /// A log.
     #[error(transparent)]
     Log(#[from] LogError),
@@ -113,8 +118,10 @@ fn prepare(source: Source) -> Result<Supervisor, StartError> {
     if !kept.bounding_empty {
         logs.error(Level::Info, format_args!("started without root: the bounding set of capabilities stays as it was"));
     }
-    // 10. The first generation; its workers are forked by the loop's first turn, as all others are.
-    let offer = Offer { number: 1, config, listeners, roots: Arc::new(roots), logs: logs.clone() };
+    // 10. Read the passwords as that user, for the same reason.
+    let logins = logins::load(&config, &logs)?;
+    // 11. The first generation; its workers are forked by the loop's first turn, as all others are.
+    let offer = Offer { number: 1, config, credentials: logins, listeners, roots: Arc::new(roots), logs: logs.clone() };
     let started = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     Ok(Supervisor {
         source,
@@ -131,7 +138,7 @@ fn prepare(source: Source) -> Result<Supervisor, StartError> {
 }
 
 /// Whom to become; nobody else without root.
-fn account(config: &Config) -> Result<Option<Account>, StartError> {
+pub(super) fn account(config: &Config) -> Result<Option<Account>, StartError> {
     if !credentials::is_root() {
         return Ok(None);
     }

@@ -42,6 +42,7 @@ pub(super) fn spawn(offer: &Offer, place: Place, boards: &mut BoardPool, started
     let (board, pid) = boards.lend(|own: &'static Board| {
         let heritage = Heritage {
             config: Arc::clone(&offer.config),
+            credentials: Arc::clone(&offer.credentials),
             generation: offer.number,
             slot: place.slot,
             sweeps: place.slot == 0 || place.follows,

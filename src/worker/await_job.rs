@@ -39,7 +39,7 @@ impl Connection {
                 self.state = State::SendReply(Box::new(sending));
                 Flow::Close(CloseReason::ContentLost)
             }
-            (Awaiting::Answer(_) | Awaiting::Piece(_), _) => Flow::Close(CloseReason::Aborted),
+            (Awaiting::Answer(_) | Awaiting::Piece(_) | Awaiting::Verdict(_), _) => Flow::Close(CloseReason::Aborted),
         }
     }
 

@@ -11,16 +11,17 @@ use crate::config::Limits;
 #[derive(Debug, Default)]
 pub(super) struct Clients {
     /// The hash is keyed by chance, so that nobody can choose addresses that fall together.
-    counts: HashMap<Key, usize>,
+    counts: HashMap<ClientKey, usize>,
 }
 
 /// What counts as one client. Who has an IPv6 address has a network of 64 bits of them, and could take a new one for
 /// each connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Key(u128);
+pub(super) struct ClientKey(u128);
 
-impl Key {
-    fn of(address: IpAddr) -> Self {
+impl ClientKey {
+    /// The client that this address belongs to.
+    pub(super) fn of(address: IpAddr) -> Self {
         const NETWORK_BITS: u32 = 64;
         match address.to_canonical() {
             IpAddr::V4(address) => Self(address.to_ipv6_mapped().to_bits()),
@@ -46,7 +47,7 @@ const REFUSALS_AT_A_TIME: usize = 16;
 impl Clients {
     /// Counts one more connection of a client.
     pub(super) fn enter(&mut self, client: IpAddr, limits: &Limits) -> Admission {
-        let count = self.counts.entry(Key::of(client)).or_default();
+        let count = self.counts.entry(ClientKey::of(client)).or_default();
         let limit = limits.connections_per_client;
         if *count >= limit && !limits.exempt_clients.contains(client) {
             if *count >= limit + REFUSALS_AT_A_TIME {
@@ -61,7 +62,7 @@ impl Clients {
 
     /// A connection that was counted has ended.
     pub(super) fn leave(&mut self, client: IpAddr) {
-        let key = Key::of(client);
+        let key = ClientKey::of(client);
         if let Some(count) = self.counts.get_mut(&key) {
             *count = count.saturating_sub(1);
             if *count == 0 {
@@ -109,7 +110,7 @@ mod tests {
 
     #[test]
     fn one_client_is_an_ipv4_address_or_an_ipv6_network() {
-        let same = |one, two| Key::of(address(one)) == Key::of(address(two));
+        let same = |one, two| ClientKey::of(address(one)) == ClientKey::of(address(two));
         assert!(same("2001:db8:0:1::1", "2001:db8:0:1:ffff::2"));
         assert!(!same("2001:db8:0:1::1", "2001:db8:0:2::1"));
         assert!(!same("192.0.2.1", "192.0.2.2"));

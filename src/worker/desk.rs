@@ -1,15 +1,18 @@
 //! What the event loop lends to a connection for one turn: everything that all connections of a worker share.
 //! Process: worker.
 
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use super::clients::Clients;
 use super::offload::Offload;
 use super::pace::Least;
+use super::verdicts::Verdicts;
+use crate::auth::Credentials;
 use crate::config::{Config, Hosts, SiteId, Sites};
 use crate::content::{Cache, Context, FolderSyncs, KnownDigests, MediaTypes, Now};
-use crate::http::HeadLimits;
+use crate::http::{HeadLimits, Schemes};
 use crate::log::{AccessLog, Logs};
 use crate::message::IMF_FIXDATE_BYTES;
 use crate::stats::{Boards, Tally};
@@ -52,6 +55,10 @@ pub(super) struct Desk {
     pub(super) offload: Offload,
     /// The access log.
     pub(super) access_log: AccessLog,
+    /// Whom each site knows.
+    pub(super) credentials: Arc<Sites<Credentials>>,
+    /// What is known of passwords.
+    pub(super) verdicts: Verdicts,
     /// Is every answer the last of its connection, because this worker is about to end?
     pub(super) is_draining: bool,
     /// How many bytes of a body a connection may send in one turn.
@@ -59,7 +66,10 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    /// What a worker has when it begins to serve; the clock starts with the first wake.
+    /// What a worker has when it begins to serve; the clock starts with the first wake. It knows nobody yet.
+    ///
+    /// # Errors
+    /// A system without random numbers.
     pub(super) fn new(
         config: Arc<Config>,
         roots: Arc<Sites<OwnedFd>>,
@@ -68,8 +78,8 @@ impl Desk {
         offload: Offload,
         logs: Logs,
         now: Now,
-    ) -> Self {
-        Self {
+    ) -> io::Result<Self> {
+        Ok(Self {
             hosts: Hosts::of(&config.sites),
             roots,
             boards,
@@ -87,10 +97,12 @@ impl Desk {
             offload,
             access_log: AccessLog::new(&logs),
             logs,
+            credentials: Arc::default(),
+            verdicts: Verdicts::new()?,
             is_draining: false,
             turn_bytes: 0,
             config,
-        }
+        })
     }
 
     /// What a content provider of this site may see of all this.
@@ -121,6 +133,12 @@ impl Desk {
     pub(super) fn least_sending(&self) -> Least {
         let config = &self.config;
         Least { bytes_per_second: config.limits.min_send_bytes_per_second, lag: config.timeouts.lag }
+    }
+
+    /// How a site can ask who somebody is.
+    pub(super) fn schemes(&self, site: SiteId) -> Schemes {
+        let credentials = self.credentials.get(site);
+        Schemes { passwords: credentials.takes_passwords(), tokens: credentials.takes_tokens() }
     }
 
     /// The limits of a request head.

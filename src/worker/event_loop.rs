@@ -12,6 +12,7 @@ use super::admit::accepts_a_wake;
 use super::close_reason::CloseReason;
 use super::connection::{Connection, Flow, Step, Token};
 use super::desk::Desk;
+use super::offload::Outcome;
 use super::sweep::Sweeper;
 use super::vitals::Vitals;
 use crate::stats::Board;
@@ -228,6 +229,13 @@ impl EventLoop {
     fn collect_outcomes(&mut self) {
         self.desk.offload.waker().clear();
         while let Some((token, outcome)) = self.desk.offload.next_outcome() {
+            let outcome = match outcome {
+                Outcome::Verdict { verdict, failure } => {
+                    self.hear_verdict(verdict, failure);
+                    continue;
+                }
+                outcome @ (Outcome::Answer(_) | Outcome::MoreWork(_) | Outcome::Piece { .. }) => outcome,
+            };
             let Some(connection) = self.connections.get_mut(token.key as usize).filter(|it| it.token == token) else {
                 continue;
             };

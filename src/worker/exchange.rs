@@ -3,6 +3,7 @@
 //! Process: worker.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::content::ErrorForm;
 use crate::http::{ChunkedDecoder, Facts};
@@ -27,13 +28,20 @@ pub(super) struct AskedForLog {
     pub(super) referer: Option<Box<[u8]>>,
     /// `User-Agent`.
     pub(super) user_agent: Option<Box<[u8]>>,
+    /// Who asked.
+    pub(super) user: Option<Arc<str>>,
 }
 
 impl AskedForLog {
     /// Copies them.
     pub(super) fn of(request: &Request<'_>, line: &str) -> Self {
         let copy = |name| request.field(name).map(Box::from);
-        Self { request: line.to_owned(), referer: copy(FieldName::Referer), user_agent: copy(FieldName::UserAgent) }
+        Self {
+            request: line.to_owned(),
+            referer: copy(FieldName::Referer),
+            user_agent: copy(FieldName::UserAgent),
+            user: request.visitor.user.clone(),
+        }
     }
 
     /// The same as the log takes it.
@@ -42,6 +50,7 @@ impl AskedForLog {
             request: Some(self.request.as_bytes()),
             referer: self.referer.as_deref(),
             user_agent: self.user_agent.as_deref(),
+            user: self.user.as_deref(),
             ..template
         }
     }
@@ -123,6 +132,8 @@ pub(super) enum Awaiting {
     Answer(Asked),
     /// The next piece of this reply.
     Piece(Sending),
+    /// The word about a password; then the head of this request is read again.
+    Verdict(Asked),
 }
 
 /// A reply on its way out; its head has been formatted.

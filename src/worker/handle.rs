@@ -4,9 +4,10 @@
 use super::connection::{Connection, Flow};
 use super::desk::Desk;
 use super::exchange::{Asked, AskedForLog, Awaiting, Taker};
+use super::identify::Identity;
 use super::offload::Task;
 use crate::content::{self, ErrorForm};
-use crate::http::{self, Facts, Head};
+use crate::http::{self, Audience, Facts, Head};
 use crate::message::{BodyFraming, FieldName, Fields, Finish, Handled, Refusal, Request, Status, Value};
 
 /// How much content that nobody wants is read and dropped so that the connection can go on.
@@ -21,12 +22,14 @@ impl Connection {
         {
             return self.refuse_head(head, fields, &refusal, desk);
         }
-        let request = match http::validate(head, fields) {
+        let mut request = match http::validate(head, fields) {
             Ok(request) => request,
             Err(refusal) => return self.refuse_head(head, fields, &refusal, desk),
         };
         let may_go_on = !desk.is_draining && self.requests < desk.config.limits.requests_per_connection;
         let site = desk.hosts.site_of(request.host);
+        let identity = self.identify(&request, site, desk);
+        request.visitor = self.visitor(identity.as_ref().ok());
         let facts = Facts {
             method: request.method,
             version: request.version,
@@ -34,30 +37,48 @@ impl Connection {
             client_closes: !request.keep_alive,
             site,
             fields: desk.config.sites.get(site).fields.find(&request.path),
+            audience: Audience::of(desk.config.sites.get(site), &request, desk.schemes(site)),
         };
-        let handled = http::handle_request(&mut desk.context(site), &request);
+        let handled = match identity {
+            Ok(Identity::Unknown | Identity::User(_)) => {
+                http::handle_request(&mut desk.context(site), &request, &facts.audience)
+            }
+            Ok(Identity::Wait) => return self.await_verdict(asked(&request, head, facts, desk), desk),
+            Err(refusal) => http::refuse_request(&desk.context(site), &request, &refusal),
+        };
+        self.go_on(handled, facts, &request, head, is_last, desk)
+    }
+
+    /// What comes of the request decides what the connection does next.
+    fn go_on(
+        &mut self,
+        handled: Handled,
+        facts: Facts,
+        request: &Request<'_>,
+        head: &Head<'_>,
+        is_last: bool,
+        desk: &mut Desk,
+    ) -> Flow {
         match (handled, request.framing) {
             (Handled::Reply(response), BodyFraming::None) => {
-                self.reply_now(response, facts, &request, head, is_last, desk)
+                self.reply_now(response, facts, request, head, is_last, desk)
             }
-            (Handled::Reply(response), _) => {
-                self.discard_then(Finish::Reply(Ok(response)), facts, &request, head, desk)
-            }
+            (Handled::Reply(response), _) => self.discard_then(Finish::Reply(Ok(response)), facts, request, head, desk),
             (Handled::Await(job), BodyFraming::None) => {
-                self.start(Task::Job(job), asked(&request, head, facts, desk), desk)
+                self.start(Task::Job(job), asked(request, head, facts, desk), desk)
             }
-            (Handled::Await(job), _) => self.discard_then(Finish::Job(job), facts, &request, head, desk),
+            (Handled::Await(job), _) => self.discard_then(Finish::Job(job), facts, request, head, desk),
             (Handled::Work(work), BodyFraming::None) => {
-                self.start(Task::Work(work), asked(&request, head, facts, desk), desk)
+                self.start(Task::Work(work), asked(request, head, facts, desk), desk)
             }
-            (Handled::Work(work), _) => self.discard_then(Finish::Work(work), facts, &request, head, desk),
+            (Handled::Work(work), _) => self.discard_then(Finish::Work(work), facts, request, head, desk),
             (Handled::Receive(receive), BodyFraming::None) => {
-                let asked = asked(&request, head, facts, desk);
+                let asked = asked(request, head, facts, desk);
                 self.finish_body(receive.sink.finish(&Fields::default()), asked, desk)
             }
             (Handled::Receive(receive), _) => {
-                let asked = asked(&request, head, facts, desk);
-                self.start_body(Taker::Sink(receive.sink), receive.limit_bytes, &request, asked, desk)
+                let asked = asked(request, head, facts, desk);
+                self.start_body(Taker::Sink(receive.sink), receive.limit_bytes, request, asked, desk)
             }
         }
     }

@@ -16,6 +16,7 @@ mod desk;
 mod event_loop;
 mod exchange;
 mod handle;
+mod identify;
 mod introduce;
 mod obey;
 mod offload;
@@ -38,6 +39,7 @@ mod table_tests;
 #[cfg(test)]
 mod tests;
 mod transport;
+mod verdicts;
 mod vitals;
 
 pub use run::run;

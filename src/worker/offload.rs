@@ -6,6 +6,8 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::connection::Token;
+use super::verdicts::{Credential, Verdict};
+use crate::auth::Attempt;
 use crate::message::{BodySink, BodySource, Job, PIECE_BYTES, Progress, Refusal, Response, Work, Worked};
 use crate::sys::epoll::Waker;
 use crate::sys::process;
@@ -15,6 +17,9 @@ use crate::sys::process;
 const DISK_THREADS: usize = 8;
 /// Threads that draw, hash and list, at a lower priority than the loop.
 const SOURCE_THREADS: usize = 2;
+/// Threads that look at passwords: one, so that their memory is bounded, and neither guessing nor logging in stops a
+/// listing.
+const VERIFYING_THREADS: usize = 1;
 /// Tasks that wait for a thread, a pool. A connection has at most one, so this is also how many may be busy at once.
 const QUEUE_TASKS: usize = 4096;
 /// Nice value of the threads that compute: the event loop goes first.
@@ -28,6 +33,8 @@ pub(super) enum Task {
     Piece(Box<dyn BodySource>),
     /// The next piece of work for an answer.
     Work(Box<dyn Work>),
+    /// A password to look at, and what to log if it is wrong.
+    Verify { credential: Credential, attempt: Attempt, failure: String },
     /// A content that nobody completes: to unlink a large temporary takes the disk its time.
     Forget(Box<dyn BodySink>),
 }
@@ -36,6 +43,8 @@ pub(super) enum Task {
 pub(super) enum Outcome {
     /// The answer.
     Answer(Result<Response, Refusal>),
+    /// Whose password it was; nobody's is logged.
+    Verdict { verdict: Verdict, failure: Option<String> },
     /// There is more to do for the answer.
     MoreWork(Box<dyn Work>),
     /// A piece of a body, and its source for the next one.
@@ -48,6 +57,7 @@ type Assignment = (Token, Task);
 pub(super) struct Offload {
     disk: SyncSender<Assignment>,
     sources: SyncSender<Assignment>,
+    verifying: SyncSender<Assignment>,
     done: Receiver<(Token, Outcome)>,
     waker: Arc<Waker>,
 }
@@ -62,7 +72,8 @@ impl Offload {
         let (report, done) = channel();
         let disk = start_pool("disk", DISK_THREADS, 0, &report, &waker)?;
         let sources = start_pool("source", SOURCE_THREADS, SOURCE_NICE, &report, &waker)?;
-        Ok(Self { disk, sources, done, waker })
+        let verifying = start_pool("verify", VERIFYING_THREADS, SOURCE_NICE, &report, &waker)?;
+        Ok(Self { disk, sources, verifying, done, waker })
     }
 
     /// Hands a task to a thread; false if too many wait already.
@@ -70,6 +81,7 @@ impl Offload {
         let queue = match task {
             Task::Job(_) | Task::Forget(_) => &self.disk,
             Task::Piece(_) | Task::Work(_) => &self.sources,
+            Task::Verify { .. } => &self.verifying,
         };
         match queue.try_send((token, task)) {
             Ok(()) => true,
@@ -142,6 +154,11 @@ fn perform(task: Task) -> Option<Outcome> {
             let mut bytes = Vec::with_capacity(PIECE_BYTES);
             let progress = source.fill(&mut bytes);
             Some(Outcome::Piece { source, bytes, progress })
+        }
+        Task::Verify { credential, attempt, failure } => {
+            let user = attempt.verify();
+            let failure = user.is_none().then_some(failure);
+            Some(Outcome::Verdict { verdict: Verdict { credential, user }, failure })
         }
         Task::Forget(sink) => {
             drop(sink);

@@ -27,10 +27,15 @@ impl Connection {
             let mut fields = Fields::default();
             match http::parse(input.bytes(buffer), limits, &mut fields) {
                 Ok(Parsed::Complete(head, used)) => {
+                    let unread = *input;
                     input.consume(used);
                     self.head_begun = false;
                     let is_last = input.is_empty() && !self.can_receive;
-                    return self.handle(&head, &fields, is_last, desk);
+                    let flow = self.handle(&head, &fields, is_last, desk);
+                    if self.awaits_verdict() {
+                        *input = unread;
+                    }
+                    return flow;
                 }
                 Ok(Parsed::Incomplete) => self.begin_head(desk),
                 Err(refusal) => {

@@ -45,6 +45,7 @@ impl Connection {
 
     /// Answers a request whose bytes are gone.
     pub(super) fn answer(&mut self, asked: &Asked, answer: Result<Response, Refusal>, desk: &mut Desk) -> Flow {
+        let answer = answer.map_err(|refusal| asked.facts.audience.ask_for_user(refusal));
         let response = answer.unwrap_or_else(|refusal| content::error(&refusal, asked.error_form));
         let facts = Facts { keep_alive: asked.facts.keep_alive && !desk.is_draining, ..asked.facts };
         let line = asked.for_log.as_ref().map(|words| words.line(NOTHING_KNOWN));
@@ -88,14 +89,18 @@ impl Connection {
         line: Option<RequestLine<'_>>,
         desk: &mut Desk,
     ) -> Flow {
-        let (response, is_begun) = match self.begin_source(response, facts.method, desk) {
+        let (mut response, is_begun) = match self.begin_source(response, facts.method, desk) {
             Ok(begun) => begun,
             Err(refusal) => (content::error(&refusal, form()), false),
         };
         let status = response.status;
         desk.tally.count_answer(status);
-        let fixed = facts.fields.and_then(|id| desk.config.sites.get(facts.site).fields.get(id));
-        let Reply { body, is_chunked, keep_alive } = http::format(response, facts, fixed, &desk.date, &mut desk.out);
+        facts.audience.dress(&mut response);
+        let site = desk.config.sites.get(facts.site);
+        let fixed = facts.fields.and_then(|id| site.fields.get(id));
+        let cors = facts.audience.cors.id.map_or("", |id| site.cors.lines(id));
+        let Reply { body, is_chunked, keep_alive } =
+            http::format(response, facts, fixed, cors, &desk.date, &mut desk.out);
         let then = if keep_alive { Then::Next } else { unless_kept };
         let line = line.filter(|_| desk.access_log.is_on());
         let line = line.map(|line| fill_in(line, self.client, status.code(), desk));

@@ -30,7 +30,7 @@ impl Connection {
                         desk.access_log.finish(&line, sending.sent_bytes);
                     }
                 }
-                Awaiting::Answer(asked) => log_unanswered(asked, self.client, desk),
+                Awaiting::Answer(asked) | Awaiting::Verdict(asked) => log_unanswered(asked, self.client, desk),
             },
             State::RecvBody(receiving) => log_unanswered(&receiving.asked, self.client, desk),
             State::RecvProxy | State::RecvHead | State::Linger => {}
@@ -53,14 +53,22 @@ pub(super) fn fill_in<'r>(line: RequestLine<'r>, client: Option<IpAddr>, status:
 }
 
 /// What the access log says of bytes that are no request; the rest is filled in when the answer is known.
-pub(super) const NOTHING_KNOWN: RequestLine<'static> =
-    RequestLine { client: None, unix_seconds: 0, request: None, status: 0, referer: None, user_agent: None };
+pub(super) const NOTHING_KNOWN: RequestLine<'static> = RequestLine {
+    client: None,
+    user: None,
+    unix_seconds: 0,
+    request: None,
+    status: 0,
+    referer: None,
+    user_agent: None,
+};
 
 pub(super) fn log_line<'r>(request: &'r Request<'_>, head: &'r Head<'_>) -> RequestLine<'r> {
     RequestLine {
         request: Some(head.line.as_bytes()),
         referer: request.field(FieldName::Referer),
         user_agent: request.field(FieldName::UserAgent),
+        user: request.visitor.user.as_deref(),
         ..NOTHING_KNOWN
     }
 }

@@ -70,7 +70,8 @@ fn serve(mut heritage: Heritage) -> Result<(), Box<dyn std::error::Error>> {
     heritage.boards.seal = seal.to_string();
     let now = Vitals::now();
     let board = heritage.board;
-    let desk = Desk::new(config, heritage.roots, heritage.boards, media_types, offload, heritage.logs, now);
+    let mut desk = Desk::new(config, heritage.roots, heritage.boards, media_types, offload, heritage.logs, now)?;
+    desk.credentials = heritage.credentials;
     let acceptor = Acceptor::new(heritage.entrances, desk.config.limits.connections);
     let seal = desk.boards.seal.clone();
     let mut event_loop = EventLoop::new(epoll, acceptor, desk, sweeper, board, vitals);

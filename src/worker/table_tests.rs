@@ -2,10 +2,12 @@
 //! and byte by byte.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::desk::Desk;
 use super::tests::{converse, desk_of};
-use crate::config::{self, Options, Source};
+use crate::auth::Credentials;
+use crate::config::{self, LogTarget, Options, Source};
 
 #[path = "../../tests/table/mod.rs"]
 mod table;
@@ -23,8 +25,11 @@ fn serve() -> (tempfile::TempDir, Desk) {
     let file = folder.path().join("fileserv.toml");
     std::fs::write(&file, format!("root = {root:?}\n{}", table::config(&root))).unwrap();
     let source = Source::file("the table's".to_owned(), file, Options::default(), Vec::new());
-    let config = config::load(&source).unwrap();
-    let desk = desk_of(config);
+    let mut config = config::load(&source).unwrap();
+    // A wrong token is told of each time that it is shown.
+    config.log.error = LogTarget::Off;
+    let credentials = Credentials::load(&config.sites).unwrap().credentials;
+    let desk = Desk { credentials: Arc::new(credentials), ..desk_of(config) };
     (folder, desk)
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::connection::{Connection, Flow, State, Step, Token};
 use super::desk::Desk;
-use super::offload::Offload;
+use super::offload::{Offload, Outcome};
 use super::transport::{Transferred, Transport};
 use crate::config::{AccessRule, AccessRules, Config, Durability, Verb, Verbs};
 use crate::content::{MediaTypes, Now};
@@ -79,7 +79,8 @@ pub(super) fn desk(root: &Path) -> Desk {
     let mut config = Config::quick(true, false);
     let all = [Verb::List, Verb::Read, Verb::Create, Verb::Replace, Verb::Delete];
     let allow = all.into_iter().fold(Verbs::NONE, Verbs::with);
-    config.sites.default.access = AccessRules::new(vec![AccessRule { path: "/".into(), allow }]);
+    config.sites.default.access =
+        AccessRules::new(vec![AccessRule { path: "/".into(), allow, ..AccessRule::default() }]);
     config.sites.default.root = root.to_owned();
     config.uploads.durability = Durability::None;
     config.limits.head_bytes = 2048;
@@ -94,7 +95,7 @@ pub(super) fn desk_of(config: Config) -> Desk {
     let boards = Boards { started: 0, seal: String::new(), slots: Vec::new() };
     let logs = Logs::open(&config.log).unwrap();
     let offload = Offload::start().unwrap();
-    let mut desk = Desk::new(Arc::new(config), roots, boards, MediaTypes::default(), offload, logs, now);
+    let mut desk = Desk::new(Arc::new(config), roots, boards, MediaTypes::default(), offload, logs, now).unwrap();
     // Small, so that the files of a test take several turns.
     desk.turn_bytes = 1000;
     desk
@@ -119,6 +120,11 @@ pub(super) fn converse(desk: &mut Desk, pieces: &[&[u8]], send_limit: usize) -> 
             epoll.wait(1000).unwrap();
             desk.offload.waker().clear();
             while let Some((_, outcome)) = desk.offload.next_outcome() {
+                if let Outcome::Verdict { verdict, .. } = outcome {
+                    assert_eq!(desk.verdicts.settle(verdict, desk.monotonic_ms), [token]);
+                    connection.read_again(desk);
+                    continue;
+                }
                 let flow = connection.take_outcome(outcome, desk);
                 assert!(!matches!(flow, Flow::Close(_)), "a helper thread failed");
             }

@@ -19,6 +19,7 @@ mod idle;
 mod keepalive;
 mod limits;
 mod listing;
+mod logins;
 mod logs;
 mod paths;
 mod pipelining;

@@ -12,7 +12,7 @@ use std::time::{Duration, UNIX_EPOCH};
 pub(crate) use row::Row;
 
 /// The files of the table, by topic.
-const TOPICS: [(&str, &str); 9] = [
+const TOPICS: [(&str, &str); 11] = [
     ("request_line", include_str!("request_line.txt")),
     ("fields", include_str!("fields.txt")),
     ("framing", include_str!("framing.txt")),
@@ -22,10 +22,12 @@ const TOPICS: [(&str, &str); 9] = [
     ("range", include_str!("range.txt")),
     ("representation", include_str!("representation.txt")),
     ("upload", include_str!("upload.txt")),
+    ("access", include_str!("access.txt")),
+    ("cross_site", include_str!("cross_site.txt")),
 ];
 
 /// Every file that a row may ask for. Those in `/inbox/` are made anew for each conversation that names the folder.
-const FILES: [(&str, &str); 14] = [
+const FILES: [(&str, &str); 18] = [
     ("alphabet.txt", "abcdefghijklmnopqrstuvwxyz"),
     ("empty.txt", ""),
     ("page.html", "<!DOCTYPE html><title>page</title>\n"),
@@ -39,7 +41,21 @@ const FILES: [(&str, &str); 14] = [
     ("folder/inner.txt", "inner\n"),
     ("closed/secret.txt", "secret\n"),
     ("fixed/file.txt", "fixed\n"),
+    ("private/secret.txt", "secret\n"),
+    ("mixed/file.txt", "mixed\n"),
+    ("lan/file.txt", "lan\n"),
+    ("cors/file.txt", "cors\n"),
     (".hidden", "hidden\n"),
+];
+
+/// What htpasswd -B -C 4 has written for the passwords `secret` and `hidden`, and the digest of the token
+/// `fileserv_table`. They lie beside the root.
+const CREDENTIALS: [(&str, &str); 2] = [
+    (
+        "users",
+        "# staff\nalice:$2y$04$Ks7o4RJn0/DO/wVlSZjhIeKXKexO0GtYiVN1vFzTqcJBfQKfI5H0e\nbob:$2y$04$qPA0XUgln3S1Kv7r.P4cuuxcW4LO0oDoWipny6Rz8BzumNjuupBuS\n",
+    ),
+    ("tokens", "robot:70846b5803a5d2263d6438f02a06e09ddc3be1bc774e4b6b821b5fa95ade93af\n"),
 ];
 
 /// Sun, 09 Sep 2001 01:46:40 GMT: when every file was changed last.
@@ -52,17 +68,21 @@ pub(crate) fn rows() -> Vec<Row> {
 
 /// The configuration for a site that `lay_out` made.
 pub(crate) fn config(root: &Path) -> String {
-    include_str!("site.toml").replace("ROOT", root.to_str().unwrap())
+    let beside = root.parent().unwrap();
+    include_str!("site.toml").replace("ROOT", root.to_str().unwrap()).replace("BESIDE", beside.to_str().unwrap())
 }
 
 /// Makes the site. `give` hands what is made to the user who serves.
 pub(crate) fn lay_out(root: &Path, give: &dyn Fn(&Path)) {
-    for folder in ["folder", "closed", "fixed", "drop", "bare"] {
+    for folder in ["folder", "closed", "fixed", "drop", "bare", "private", "mixed", "lan", "cors"] {
         fs::create_dir(root.join(folder)).unwrap();
         give(&root.join(folder));
     }
     for (name, content) in FILES {
         put(&root.join(name), content, give);
+    }
+    for (name, content) in CREDENTIALS {
+        put(&root.parent().unwrap().join(name), content, give);
     }
     let lines: String = (0..200).map(|number| format!("line {number:04}\n")).collect();
     put(&root.join("lines.txt"), &lines, give);

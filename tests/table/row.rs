@@ -40,7 +40,8 @@ pub(super) fn read(topic: &str, text: &str) -> Vec<Row> {
             let row = rows.last_mut().unwrap_or_else(|| panic!("{topic}: a wish before a name: {line}"));
             row.expected.last_mut().unwrap_or_else(|| panic!("{}: a wish before an answer", row.name)).wish(wish);
         } else {
-            let (name, section) = line.split_once(" | RFC ").unwrap_or_else(|| panic!("{topic}: no RFC: {line}"));
+            let sections = [" | RFC ", " | Fetch ", " | W3C "].into_iter().find_map(|mark| line.split_once(mark));
+            let (name, section) = sections.unwrap_or_else(|| panic!("{topic}: no section of a standard: {line}"));
             assert!(section.contains(|letter: char| letter.is_ascii_digit()), "{topic}: {line}");
             assert!(complete, "{topic}: the row before `{name}` expects nothing");
             let name = format!("{topic}: {name}");

@@ -8,7 +8,7 @@ use std::io;
 use super::entries::{Entries, Reader};
 use crate::config::{AccessRules, Verb};
 use crate::content::sha256::{DIGEST_PIECE_BYTES, FileDigest};
-use crate::message::{BodySource, Progress};
+use crate::message::{BodySource, Progress, Visitor};
 use crate::sys::failure::OpenFailure;
 use crate::sys::file::{FileKind, identity, open_beneath};
 
@@ -20,6 +20,8 @@ pub(super) struct Manifest {
     reader: Reader,
     /// Who may read which of the files.
     access: AccessRules,
+    /// Who asks.
+    visitor: Visitor,
     /// What has been read, once all has.
     entries: Option<Entries>,
     /// The file whose turn it is.
@@ -29,8 +31,8 @@ pub(super) struct Manifest {
 }
 
 impl Manifest {
-    pub(super) fn new(reader: Reader, access: AccessRules) -> Self {
-        Self { reader, access, entries: None, current: None, buf: Vec::new() }
+    pub(super) fn new(reader: Reader, access: AccessRules, visitor: Visitor) -> Self {
+        Self { reader, access, visitor, entries: None, current: None, buf: Vec::new() }
     }
 
     /// Begins with the next file; false if there is none. A file that has gone meanwhile, or may not be read, is not in
@@ -39,7 +41,7 @@ impl Manifest {
         let Some(entries) = &mut self.entries else { return Ok(false) };
         while let Some(entry) = entries.take_first() {
             let path = self.reader.path_of(&entry.name);
-            if entry.is_folder || !self.access.verbs(&path).contains(Verb::Read) {
+            if entry.is_folder || !self.access.verbs(&path, &self.visitor).contains(Verb::Read) {
                 continue;
             }
             let file = match open_beneath(self.reader.root(), &path) {
@@ -101,8 +103,12 @@ mod tests {
         let root = open_root(root).unwrap();
         let folder = open_beneath(root.as_fd(), path.as_bytes()).unwrap();
         let reader = Reader::new(folder, root, path.as_bytes(), Sort::Name, Order::Ascending).unwrap();
-        let rule = |(path, allow): &(&str, Verbs)| AccessRule { path: (*path).to_owned(), allow: *allow };
-        drain(&mut Manifest::new(reader, AccessRules::new(rules.iter().map(rule).collect())))
+        let rule = |(path, allow): &(&str, Verbs)| AccessRule {
+            path: (*path).to_owned(),
+            allow: *allow,
+            ..AccessRule::default()
+        };
+        drain(&mut Manifest::new(reader, AccessRules::new(rules.iter().map(rule).collect()), Visitor::default()))
     }
 
     const ALL: Verbs = Verbs::NONE.with(Verb::Read).with(Verb::List);

@@ -31,14 +31,14 @@ const ROWS_A_PIECE: usize = 128;
 #[doc(alias = "content_listing")]
 #[expect(clippy::missing_errors_doc, reason = "the head of this file names the refusals of its provider")]
 pub fn listing(ctx: &Context<'_>, request: &Request<'_>, folder: File) -> Provided {
-    let verbs = ctx.site.access.verbs(&request.path);
+    let verbs = ctx.site.access.verbs(&request.path, &request.visitor);
     if !verbs.contains(Verb::List) {
-        return Err(Refusal::new(Status::FORBIDDEN, "This folder may not be listed."));
+        return Err(Refusal::lacking(Verb::List, "This folder may not be listed."));
     }
     let asked = Asked::of(request)?;
     // Digests tell of contents what only those may know who can read them.
     if asked.form == Form::Sha256sum && !verbs.contains(Verb::Read) {
-        return Err(Refusal::new(Status::FORBIDDEN, "Nobody may read here."));
+        return Err(Refusal::lacking(Verb::Read, "You may not read here."));
     }
     let path = request.path.as_ref();
     // The body outlives the call, so it has its own descriptor of the root, for the symlinks in the folder.
@@ -52,7 +52,7 @@ pub fn listing(ctx: &Context<'_>, request: &Request<'_>, folder: File) -> Provid
         Form::Json => Response::with_body(Status::OK, "application/json", body(reader, JsonRows::default())),
         Form::Names => Response::with_body(Status::OK, "text/plain; charset=utf-8", body(reader, NameRows)),
         Form::Sha256sum => {
-            let source = Box::new(Manifest::new(reader, ctx.site.access.clone()));
+            let source = Box::new(Manifest::new(reader, ctx.site.access.clone(), request.visitor.clone()));
             let body = Body::Source { source, length: None };
             Response::with_body(Status::OK, "text/plain; charset=utf-8; profile=sha256sum", body)
         }

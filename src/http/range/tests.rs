@@ -97,6 +97,7 @@ fn ask(content: &[u8], etag: ETag, lines: &[(&'static str, &str)]) -> Response {
         keep_alive: true,
         expects_continue: false,
         asterisk: false,
+        visitor: crate::message::Visitor::default(),
     };
     let mut response = Response::with_body(Status::OK, "text/plain", Body::Bytes(content.to_vec()));
     response.accepts_ranges = true;

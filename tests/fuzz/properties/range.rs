@@ -132,6 +132,7 @@ fn answer(value: &[u8], complete: u64) -> Response {
         keep_alive: true,
         expects_continue: false,
         asterisk: false,
+        visitor: fileserv::message::Visitor::default(),
     };
     let prepared = Prepared {
         field_lines: Box::default(),

@@ -8,6 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::{await_count, client, count, folder, logged};
+use crate::common::server::EVERYTHING;
 use crate::common::{Server, Site, tools, until};
 
 /// A browser without a window, which phones nobody.
@@ -138,4 +139,51 @@ fn sound_is_searched_by_ranges() {
     // A line is written when the connection ends at the latest.
     drop(browser);
     until("the log tells of two ranges", || count(&server, "\"GET /silence.wav HTTP/1.1\" 206 ") >= 2);
+}
+
+/// What a page of one origin tries at another one, told to its own.
+const STRANGER: &str = r#"<!DOCTYPE html><title>stranger</title>
+<script>
+const told = [];
+const attempt = async (name, path, options) => {
+  try {
+    const answer = await fetch("OTHER" + path, options);
+    told.push(`${name} ${answer.status} ${answer.headers.get("etag") !== null}`);
+  } catch { told.push(`${name} blocked`); }
+};
+(async () => {
+  await attempt("write", "/open/new.txt", { method: "PUT", body: "x", headers: { "If-None-Match": "*" } });
+  await attempt("log in", "/open/new.txt", { headers: { Authorization: "Bearer nobody" } });
+  await attempt("remove", "/open/file.txt", { method: "DELETE" });
+  await attempt("write elsewhere", "/new.txt", { method: "PUT", body: "x" });
+  await attempt("blind", "/file.txt", { method: "POST", mode: "no-cors", body: "y" });
+  await attempt("read elsewhere", "/file.txt", {});
+  await fetch("told.txt", { method: "PUT", body: told.join("\n") });
+})();
+</script>
+"#;
+
+#[test]
+fn a_page_of_another_origin_does_what_is_configured_and_nothing_else() {
+    let own = logged(Site::empty());
+    let origin = own.url("");
+    let site = Site::empty();
+    site.write("file.txt", "kept");
+    site.write("open/file.txt", "kept");
+    let cors = format!("[[cors]]\npath = \"/open/\"\norigins = {origin:?}\nmethods = [\"GET\", \"PUT\"]\n");
+    let other = Server::with(site, &format!("{EVERYTHING}{cors}"));
+    own.site.write("index.html", STRANGER.replace("OTHER", &other.url("")));
+    let profile = folder(&own, "profile");
+    let arguments = ["--remote-debugging-port=0", &own.url("/")];
+    let mut command = chromium(&profile, &arguments);
+    let browser = Browser(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    until("the page has told", || own.site.path("told.txt").exists());
+    drop(browser);
+    let told = String::from_utf8(own.site.read("told.txt")).unwrap();
+    let expected = "write 201 true\nlog in 200 true\nremove blocked\nwrite elsewhere blocked\nblind 0 false\n\
+                    read elsewhere blocked";
+    assert_eq!(told, expected);
+    assert_eq!(other.site.read("file.txt"), b"kept");
+    assert_eq!(other.site.read("open/new.txt"), b"x");
+    assert!(!other.site.names().contains(&"new.txt".to_owned()));
 }
