@@ -6,7 +6,7 @@ use maud::html;
 use serde::Serialize;
 
 use super::page;
-use crate::message::{Accept, Body, FieldName, Fields, Refusal, Response, Value};
+use crate::message::{Accept, Body, FieldName, Fields, Problem, Refusal, Response, Value};
 
 /// In which form an error is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -34,13 +34,43 @@ const OFFERS: [(&str, ErrorForm); 3] = [
     ("application/json", ErrorForm::Problem),
 ];
 
-/// A problem of type `about:blank`: it says no more than its status and what is wrong with this request.
+/// A problem. Of type `about:blank` it says no more than its status and what is wrong with this request.
 #[derive(Serialize)]
-struct Problem<'r> {
+#[serde(rename_all = "kebab-case")]
+struct Document<'r> {
     r#type: &'static str,
     title: &'static str,
     status: u16,
     detail: &'r str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected_offset: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provided_offset: Option<u64>,
+}
+
+impl<'r> Document<'r> {
+    fn of(refusal: &'r Refusal) -> Self {
+        let (r#type, title, offsets) = match refusal.problem {
+            Problem::Blank => ("about:blank", refusal.status.reason(), None),
+            Problem::MismatchingUploadOffset { expected, provided } => (
+                "https://iana.org/assignments/http-problem-types#mismatching-upload-offset",
+                "Mismatching Upload Offset",
+                Some((expected, provided)),
+            ),
+            Problem::CompletedUpload => (
+                "https://iana.org/assignments/http-problem-types#completed-upload",
+                "Upload Is Completed",
+                None,
+            ),
+            Problem::InconsistentUploadLength => (
+                "https://iana.org/assignments/http-problem-types#inconsistent-upload-length",
+                "Inconsistent Upload Length Values",
+                None,
+            ),
+        };
+        let (expected_offset, provided_offset) = offsets.unzip();
+        Self { r#type, title, status: refusal.status.code(), detail: &refusal.detail, expected_offset, provided_offset }
+    }
 }
 
 /// Makes the answer for a refusal, in the form that the client asked for.
@@ -63,6 +93,8 @@ pub fn error(refusal: &Refusal, form: ErrorForm) -> Response {
 
 fn explain(refusal: &Refusal, form: ErrorForm) -> Response {
     let status = refusal.status;
+    // Only a program can make anything of a kind.
+    let form = if refusal.problem == Problem::Blank { form } else { ErrorForm::Problem };
     let response = match form {
         ErrorForm::Page => {
             let title = format!("{} {}", status.code(), status.reason());
@@ -73,14 +105,8 @@ fn explain(refusal: &Refusal, form: ErrorForm) -> Response {
             page::respond(status, page::page(&title, &content))
         }
         ErrorForm::Problem => {
-            let problem = Problem {
-                r#type: "about:blank",
-                title: status.reason(),
-                status: status.code(),
-                detail: &refusal.detail,
-            };
             // Text and a number can always be written as JSON.
-            let mut bytes = serde_json::to_vec(&problem).unwrap_or_default();
+            let mut bytes = serde_json::to_vec(&Document::of(refusal)).unwrap_or_default();
             bytes.push(b'\n');
             Response::with_body(status, "application/problem+json", Body::Bytes(bytes))
         }

@@ -16,6 +16,7 @@ mod refusal;
 mod request;
 mod response;
 mod status;
+mod upload_state;
 
 pub use accept::Accept;
 pub use accept_encoding::{AcceptEncoding, Coding};
@@ -27,7 +28,8 @@ pub use fields::{FIELD_LIMIT, Field, FieldName, Fields};
 pub use lines::{write_line, write_representation_lines};
 pub use method::{Method, MethodSet};
 pub use precondition::{Comparison, Preconditions, Verdict, evaluate_fields, tag_matches};
-pub use refusal::Refusal;
+pub use refusal::{Problem, Refusal};
 pub use request::{BodyFraming, Request, Version};
 pub use response::{Handled, Provided, Receive, Response, ResponseFields, Validators, Value};
 pub use status::Status;
+pub use upload_state::{PARTIAL_UPLOAD, UploadLimit, UploadState, boolean_text};

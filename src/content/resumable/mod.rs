@@ -1,0 +1,92 @@
+//! Resumable uploads (draft-ietf-httpbis-resumable-upload-12): a file that comes in several requests, over days,
+//! workers and restarts, and appears only when the last of them is complete.
+//! Process: worker, sealed. Trusts: nothing. Blocks: on helper threads only.
+//! An upload is addressed as its target with `?upload=ID`, so that all rules for the target hold for it. It consists of
+//! `.fileserv-ID.part` (the content up to now) and `.fileserv-ID.record` (what the client said of it), beside the
+//! target. Both there: it can go on. A complete record alone: it has become the target.
+
+mod append;
+mod cancel;
+mod create;
+mod digests;
+mod expire;
+mod finish;
+mod id;
+mod offset;
+mod opening;
+mod part;
+mod record;
+mod sink;
+
+use std::sync::Arc;
+
+use super::Context;
+use super::commit::{open_folder, split};
+use super::page::link;
+use crate::config::Config;
+use crate::message::{
+    FieldName, Method, MethodSet, PARTIAL_UPLOAD, Provided, Refusal, Request, Response, UploadLimit, Value,
+};
+use part::Place;
+
+pub use create::{begins_upload, create};
+pub(super) use expire::expire_entry;
+pub use id::UploadId;
+
+/// What can be done with an upload.
+const METHODS: MethodSet =
+    MethodSet::of(&[Method::Get, Method::Head, Method::Options, Method::Patch, Method::Delete]);
+
+/// Answers a request to an upload that has begun.
+///
+/// # Errors
+/// 404 for an upload that is not, or not any more; and as the file of each method says.
+pub fn resume(ctx: &Context<'_>, request: &Request<'_>, id: UploadId) -> Provided {
+    match request.method {
+        Method::Get | Method::Head => offset::tell(ctx, request, id),
+        Method::Patch => append::append(ctx, request, id),
+        Method::Delete => cancel::cancel(ctx, request, id),
+        Method::Options => Ok(offer(Response::new(crate::message::Status::NO_CONTENT), ctx.config, METHODS).into()),
+        Method::Put | Method::Post | Method::Trace | Method::Connect => {
+            Err(Refusal::method_not_allowed(request.method, METHODS))
+        }
+    }
+}
+
+/// Says in an answer to OPTIONS that uploads may come in several requests, and within which limits.
+#[must_use]
+pub fn offer(response: Response, config: &Config, methods: MethodSet) -> Response {
+    let limit = limit(config, config.resumable.expiry.as_secs());
+    response
+        .with_field(FieldName::Allow, methods.allow_value())
+        .with_field(FieldName::AcceptPatch, PARTIAL_UPLOAD)
+        .with_field(FieldName::UploadLimit, limit.to_string())
+}
+
+/// The limits of an upload that has so many seconds left.
+fn limit(config: &Config, seconds: u64) -> UploadLimit {
+    let most_append_bytes = config.limits.body_bytes;
+    let most_bytes = match config.resumable.bytes {
+        0 => most_append_bytes,
+        bytes => bytes,
+    };
+    UploadLimit { most_bytes, most_append_bytes, least_append_bytes: config.resumable.min_append_bytes, seconds }
+}
+
+/// A limit as an answer tells it.
+fn limit_field(limit: &UploadLimit) -> (FieldName, Value) {
+    (FieldName::UploadLimit, limit.to_string().into())
+}
+
+/// Where the upload of this request is.
+fn place(ctx: &Context<'_>, request: &Request<'_>, id: UploadId) -> Result<Place, Refusal> {
+    let (folder_path, name) = split(&request.path)?;
+    Ok(Place {
+        folder: Arc::new(open_folder(ctx, folder_path)?),
+        id,
+        target: link(name),
+        durability: ctx.config.uploads.durability,
+        expiry_seconds: ctx.config.resumable.expiry.as_secs(),
+        now: ctx.now,
+    })
+}
