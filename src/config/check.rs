@@ -70,7 +70,7 @@ const fn wait(key: &'static str, days: u64, value: fn(&Config) -> u64) -> Bound 
     Bound { key, unit: Unit::Milliseconds, least: 10, most: days * DAY_MILLISECONDS, value }
 }
 
-const BOUNDS: [Bound; 20] = [
+const BOUNDS: [Bound; 21] = [
     // Below, no browser gets through; above, a few clients would hold all memory.
     bytes("limits.head_bytes", 256, 128 << 10, |config| config.limits.head_bytes as u64),
     bytes("limits.target_bytes", 16, 64 << 10, |config| config.limits.target_bytes as u64),
@@ -79,6 +79,7 @@ const BOUNDS: [Bound; 20] = [
     // Each is a part with a head of its own.
     count("limits.ranges", 1000, |config| config.limits.ranges as u64),
     bytes("limits.body_bytes", 0, 1024 << 40, |config| config.limits.body_bytes),
+    bytes("uploads.min_free", 0, 1024 << 40, |config| config.uploads.min_free),
     // A million descriptors is what Linux gives a process at most, unless fs.nr_open was raised.
     count("limits.connections", 1_000_000, |config| config.limits.connections as u64),
     count("limits.connections_per_client", 1_000_000, |config| config.limits.connections_per_client as u64),

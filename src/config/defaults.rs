@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::values::Workers;
 use super::{
     AccessRule, AccessRules, Cache, Config, Durability, ErrorPages, FieldRules, ForwardedField, Limits, ListenAddress,
-    Log, LogTarget, Networks, Provider, Redirects, RouteRule, Sandbox, Site, Sites, Timeouts, TrustedProxies, Uploads,
-    Verb, Verbs,
+    Log, LogTarget, Networks, Provider, Quotas, Redirects, RouteRule, Sandbox, Site, Sites, Timeouts, TrustedProxies,
+    Uploads, Verb, Verbs,
 };
 
 const KIB: usize = 1 << 10;
@@ -28,8 +28,16 @@ impl Default for Config {
             // Looking for siblings costs an opening of a file or two a request.
             precompressed: Vec::new(),
             sandbox: Sandbox::Required,
-            // The usual mode of a file that a web server shows.
-            uploads: Uploads { durability: Durability::Full, mode: 0o644 },
+            uploads: Uploads {
+                durability: Durability::Full,
+                // The usual mode of a file that a web server shows.
+                mode: 0o644,
+                group: None,
+                // A slip in an address shall not make a tree.
+                make_folders: false,
+                // How much others need of this disk only its operator knows.
+                min_free: 0,
+            },
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             // A worker's share: a few thousand small pages. A digest costs about 250 bytes.
@@ -56,6 +64,8 @@ impl Config {
         sites.default.access = everywhere(if upload { &write } else { &read });
         Self {
             sites,
+            // Who uploads a folder to himself wants its folders.
+            uploads: Uploads { make_folders: true, ..Self::default().uploads },
             // The disk is the limit of someone who serves his own folder to himself.
             limits: Limits { body_bytes: 1 << 40, ..Limits::default() },
             log: Log { access: if on_terminal { LogTarget::Stdout } else { LogTarget::Off }, error: LogTarget::Stderr },
@@ -73,6 +83,7 @@ impl Default for Site {
             index: vec!["index.html".to_owned()],
             routes: Vec::new(),
             access: everywhere(&[Verb::Read]),
+            quotas: Quotas::default(),
             redirects: Redirects::default(),
             error_pages: ErrorPages::default(),
             fallback: None,

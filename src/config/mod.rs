@@ -12,6 +12,7 @@ mod hosts;
 mod listen;
 mod networks;
 mod overrides;
+mod quotas;
 mod raw;
 mod redirects;
 mod routes;
@@ -33,6 +34,7 @@ pub use hosts::{HostName, Hosts};
 pub use listen::{Listen, ListenAddress};
 pub use networks::{Networks, TrustedProxies};
 pub use overrides::Override;
+pub use quotas::{Quota, Quotas};
 pub use raw::keys;
 pub use redirects::{Redirect, Redirects};
 pub use site::{Site, SiteId, Sites};
@@ -141,6 +143,12 @@ pub struct Uploads {
     pub durability: Durability,
     /// Permission bits of a new file.
     pub mode: u32,
+    /// Group of a new file; `None`: that of the service, or of a folder that hands on its own.
+    pub group: Option<String>,
+    /// Are folders on the way to a new file made?
+    pub make_folders: bool,
+    /// Bytes of the disk that uploads leave free.
+    pub min_free: u64,
 }
 
 /// What must have happened before an upload is acknowledged.

@@ -16,7 +16,7 @@ use super::units::{Count, Size, Wait};
 use super::values::{Account, FileMode, IndexName, Root, Workers};
 use super::{
     AccessRules, Cache, Config, Durability, ErrorPages, ForwardedField, HostName, Limits, Listen, Log, LogTarget,
-    Precompressed, Redirects, RouteRule, Sandbox, Site, Timeouts, Uploads, access, fields,
+    Precompressed, Quotas, Redirects, RouteRule, Sandbox, Site, Timeouts, Uploads, access, fields, quotas,
 };
 
 /// Puts what was said in the place of what held before.
@@ -93,6 +93,7 @@ table!(RawConfig sets Config {
     sandbox: Option<Sandbox>,
     routes in sites.default.routes: Routes,
     access in sites.default.access: Option<AccessRules>,
+    quota in sites.default.quotas: Option<Quotas>,
     redirects in sites.default.redirects: RawRedirects,
     error_pages in sites.default.error_pages: RawErrorPages,
     fallback in sites.default.fallback: Option<PagePath>,
@@ -111,6 +112,7 @@ table!(RawSite sets Site {
     index: Option<Many<IndexName>>,
     routes: Routes,
     access: Option<AccessRules>,
+    quota in quotas: Option<Quotas>,
     redirects: RawRedirects,
     error_pages: RawErrorPages,
     fallback: Option<PagePath>,
@@ -135,6 +137,9 @@ impl From<RawSites> for Vec<Site> {
 table!(RawUploads sets Uploads {
     durability: Option<Durability>,
     mode: Option<FileMode>,
+    group: Option<Account>,
+    make_folders: Option<bool>,
+    min_free: Option<Size>,
 });
 
 table!(RawLimits sets Limits {
@@ -173,8 +178,9 @@ table!(RawLog sets Log {
 });
 
 /// The tables whose keys are fixed.
-const TABLES: [(&str, &[&str]); 8] = [
+const TABLES: [(&str, &[&str]); 9] = [
     ("access", &access::RULE_KEYS),
+    ("quota", &quotas::RULE_KEYS),
     ("fields", &fields::RULE_KEYS),
     ("site", RawSite::KEYS),
     ("uploads", RawUploads::KEYS),

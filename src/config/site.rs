@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use super::{AccessRules, ErrorPages, FieldRules, HostName, Redirects, RouteRule};
+use super::{AccessRules, ErrorPages, FieldRules, HostName, Quotas, Redirects, RouteRule};
 
 /// What is served under some names. Every key stands for itself: a site takes nothing over from the default one, so
 /// that a right given there can't leak to a name that nobody thought of.
@@ -19,6 +19,8 @@ pub struct Site {
     pub routes: Vec<RouteRule>,
     /// Who may do what below which path; the longest matching path decides.
     pub access: AccessRules,
+    /// How much may be stored below which path.
+    pub quotas: Quotas,
     /// Paths that lead elsewhere.
     pub redirects: Redirects,
     /// Files shown in the place of the built-in error pages.

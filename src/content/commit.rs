@@ -8,6 +8,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use super::files::tag_of;
+use super::quota::Quotas;
 use super::served::refuse_exhausted;
 use super::temporary::Temporary;
 use super::{Context, refuse_open};
@@ -118,6 +119,7 @@ pub(super) struct Commit {
     pub(super) location: String,
     pub(super) durability: Durability,
     pub(super) rules: Rules,
+    pub(super) quotas: Quotas,
 }
 
 impl Commit {
@@ -128,10 +130,14 @@ impl Commit {
             // A failed fsync is never tried again: the kernel may have dropped the pages that it could not write.
             temporary.file().sync_all().map_err(failed)?;
         }
+        let mut ledgers = self.quotas.lock()?;
         let lock = lock_folder(temporary.folder())?;
         let before = current(&lock, &self.name)?;
         self.rules.decide(before.as_ref())?;
         let stored = temporary.file().try_clone().map_err(failed)?;
+        let size = file::identity(&stored).map_err(failed)?.size;
+        let replaced_size = before.map_or(0, |before| before.size);
+        ledgers.charge(replaced_size, size)?;
         match before {
             Some(before) => {
                 file::set_mode(&stored, before.mode & 0o777).map_err(failed)?;
@@ -139,6 +145,7 @@ impl Commit {
             }
             None => temporary.install_new(&self.name).map_err(failed)?,
         }
+        ledgers.refund(replaced_size, size);
         if self.durability == Durability::Full {
             lock.sync_all().map_err(failed)?;
         }
@@ -152,18 +159,22 @@ impl Commit {
     }
 }
 
-/// The lock of all commits in a folder, in every worker of every generation: flock(2) on a descriptor of its own.
-/// It is held for some milliseconds; somebody who holds it for longer is no worker that is well, and must not take the
-/// helper threads with him.
+/// The lock of all commits in a folder, in every worker of every generation.
 pub(super) fn lock_folder(folder: &File) -> Result<File, Refusal> {
+    lock(file::reopen_folder(folder.as_fd()).map_err(|error| write_refusal(&error))?)
+}
+
+/// Locks a file or folder that was opened for this lock alone: flock(2) belongs to the open file, so it holds between
+/// all workers and generations, and ends with whoever holds it. That is some milliseconds; somebody who holds it for
+/// longer is no worker that is well, and must not take the helper threads with him.
+pub(super) fn lock(file: File) -> Result<File, Refusal> {
     const LIMIT: Duration = Duration::from_secs(10);
     const LONGEST_PAUSE: Duration = Duration::from_millis(10);
-    let lock = file::reopen_folder(folder.as_fd()).map_err(|error| write_refusal(&error))?;
     let begin = Instant::now();
     let mut pause = Duration::from_micros(50);
     loop {
-        match lock.try_lock() {
-            Ok(()) => return Ok(lock),
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
             Err(TryLockError::Error(error)) => return Err(write_refusal(&error)),
             Err(TryLockError::WouldBlock) if begin.elapsed() < LIMIT => std::thread::sleep(pause),
             Err(TryLockError::WouldBlock) => {
@@ -173,14 +184,4 @@ pub(super) fn lock_folder(folder: &File) -> Result<File, Refusal> {
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
-}
-
-/// Looks whether so many bytes would fit, so that a client need not send them to hear that they don't. Nothing is
-/// reserved: whoever announces much and sends nothing would take the room from everybody else.
-pub(super) fn check_room(folder: &File, bytes: u64) -> Result<(), Refusal> {
-    let free = file::free_bytes(folder).map_err(|error| write_refusal(&error))?;
-    if bytes > free {
-        return Err(Refusal::new(Status::INSUFFICIENT_STORAGE, "There is not enough room for this file."));
-    }
-    Ok(())
 }

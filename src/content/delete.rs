@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 
 use super::Context;
 use super::commit::{Rules, current, lock_folder, open_folder, split, write_refusal};
+use super::quota::Quotas;
 use crate::config::Durability;
 use crate::message::{Handled, Preconditions, Provided, Refusal, Request, Response, Status};
 use crate::sys::file;
@@ -22,12 +23,15 @@ pub fn delete(ctx: &Context<'_>, request: &Request<'_>) -> Provided {
         verbs: ctx.site.access.verbs(&request.path),
         preconditions: Preconditions::of(request.fields),
     };
+    let quotas = Quotas::of(ctx, &request.path)?;
     let (name, durability) = (name.to_vec(), ctx.config.uploads.durability);
     Ok(Handled::Await(Box::new(move || {
+        let mut ledgers = quotas.lock()?;
         let lock = lock_folder(&folder)?;
         let before = current(&lock, &name)?.ok_or_else(Refusal::not_found)?;
         rules.check_preconditions(Some(&before))?;
         file::remove_entry(lock.as_fd(), &name).map_err(|error| write_refusal(&error))?;
+        ledgers.refund(before.size, 0);
         if durability == Durability::Full {
             lock.sync_all().map_err(|error| write_refusal(&error))?;
         }

@@ -15,8 +15,10 @@ mod page;
 mod parameters;
 mod perlin;
 mod precompressed;
+mod quota;
 mod readfile;
 mod redirect;
+mod room;
 mod sendfile;
 mod served;
 mod sha256;
@@ -25,6 +27,7 @@ mod temporary;
 #[cfg(test)]
 mod tests;
 mod upload;
+mod verify;
 
 use std::os::fd::BorrowedFd;
 

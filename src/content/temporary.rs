@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
+use super::quota::is_ledger;
 use crate::sys::directory::Directory;
 use crate::sys::file::{self, FileKind};
 use crate::sys::random;
@@ -89,14 +90,14 @@ impl Drop for Temporary {
 }
 
 /// Is this the name of a temporary of ours?
-fn is_temporary(name: &[u8]) -> bool {
+pub(super) fn is_temporary(name: &[u8]) -> bool {
     name.strip_prefix(PREFIX.as_bytes())
         .and_then(|rest| rest.strip_suffix(SUFFIX.as_bytes()))
         .is_some_and(|hex| hex.len() == DIGITS && hex.iter().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(b)))
 }
 
-/// Removes what dead workers left below `root`: files of exactly our name pattern, of our user, that nobody locks.
-/// Returns how many there were.
+/// Removes what dead workers left below `root`: files of exactly our name pattern, of our user, that nobody locks; and
+/// what is remembered of quotas. Returns how many files of uploads there were.
 ///
 /// # Errors
 /// If the root itself can't be read; a folder below it that can't be is passed over.
@@ -116,6 +117,10 @@ pub fn sweep(root: impl AsFd, our_uid: u32) -> io::Result<usize> {
         while let Ok(Some(name)) = entries.next_name() {
             if is_temporary(&name) {
                 swept += usize::from(sweep_entry(&folder, &name, our_uid));
+            } else if is_ledger(&name) {
+                // Who died may have noted what it never stored, and a power cut may have undone a note: it is counted
+                // anew when it is needed.
+                sweep_entry(&folder, &name, our_uid);
             } else if entries.identity_of(&name).is_ok_and(|it| it.kind == FileKind::Directory) {
                 pending.push([&path, name.as_slice(), b"/"].concat());
             }
@@ -135,7 +140,7 @@ fn sweep_entry(folder: &File, name: &[u8], our_uid: u32) -> bool {
 }
 
 /// Does the name still mean the open file?
-fn is_still_named(folder: &File, name: impl AsRef<[u8]>, file: &File) -> bool {
+pub(super) fn is_still_named(folder: &File, name: impl AsRef<[u8]>, file: &File) -> bool {
     let named = file::identity_of_entry(folder.as_fd(), name.as_ref());
     let open = file::identity(file);
     named.is_ok_and(|named| open.is_ok_and(|open| (named.device, named.inode) == (open.device, open.inode)))

@@ -126,7 +126,7 @@ pub(super) fn receive(handled: Handled, content: &[u8], piece: usize) -> Result<
     for chunk in content.chunks(piece) {
         sink.take(chunk)?;
     }
-    match sink.finish() {
+    match sink.finish(&Fields::default()) {
         Finish::Reply(outcome) => outcome,
         Finish::Job(job) => job(),
         Finish::Work(_) => panic!("wants work"),

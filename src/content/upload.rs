@@ -1,5 +1,5 @@
 //! Provider `content_upload`: PUT creates or overwrites, POST updates what exists.
-//! Process: worker, sealed; the commit runs on a helper thread. Fails with: 400, and as `commit`.
+//! Process: worker, sealed; the commit runs on a helper thread. Fails with: 400, 415, 507, and as `commit`.
 //! The content goes to a temporary beside its target and takes the target's name only when it is complete:
 //! a reader sees the old file or the new one, whole.
 
@@ -7,11 +7,15 @@ use std::io::Write;
 use std::sync::Arc;
 
 use super::Context;
-use super::commit::{Commit, Rules, check_room, current, open_folder, split, write_refusal};
+use super::commit::{Commit, Rules, current, open_folder, split, write_refusal};
 use super::page::link;
+use super::quota::Quotas;
+use super::room::Room;
 use super::temporary::Temporary;
+use super::verify::Verification;
 use crate::message::{
-    BodySink, FieldName, Finish, Handled, Preconditions, Provided, Receive, Refusal, Request, Status,
+    BodyFraming, BodySink, FieldName, Fields, Finish, Handled, Preconditions, Provided, Receive, Refusal, Request,
+    Status,
 };
 
 /// Looks at everything that can be known before the content is sent, and makes the sink for it.
@@ -20,11 +24,7 @@ use crate::message::{
 /// Whatever would make the upload fail later: better before the client has sent a gigabyte.
 #[doc(alias = "content_upload")]
 pub fn upload(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
-    if request.fields.contains(FieldName::ContentRange) {
-        let detail = "A part of a file can't be uploaded: send the whole without Content-Range.";
-        return Err(Refusal::new(Status::BAD_REQUEST, detail));
-    }
-    let limit_bytes = ctx.config.limits.body_bytes;
+    refuse_what_is_no_whole(request)?;
     let (folder_path, name) = split(&request.path)?;
     let folder = open_folder(ctx, folder_path)?;
     let rules = Rules {
@@ -32,30 +32,77 @@ pub fn upload(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
         verbs: ctx.site.access.verbs(&request.path),
         preconditions: Preconditions::of(request.fields),
     };
-    rules.decide(current(&folder, name)?.as_ref())?;
+    let before = current(&folder, name)?;
+    rules.decide(before.as_ref())?;
+    let verification = Verification::of(request.fields, ctx.config.cache.digests > 0)?;
+    let limit_bytes = ctx.config.limits.body_bytes.min(ctx.site.quotas.file_bytes(&request.path));
     // One that is too long for `limit_bytes` is refused for that, once the sink says how much it takes.
     let announced = request.framing.length().filter(|length| *length <= limit_bytes);
-    check_room(&folder, announced.unwrap_or(0))?;
+    let quotas = Quotas::of(ctx, &request.path)?;
+    quotas.check(announced.unwrap_or(0).saturating_sub(before.map_or(0, |before| before.size)))?;
+    let length = if request.framing == BodyFraming::Chunked { None } else { Some(announced.unwrap_or(0)) };
+    let mut room = Room::check(&folder, length, ctx.config.uploads.min_free)?;
     let temporary =
         Temporary::create(Arc::new(folder), ctx.config.uploads.mode).map_err(|error| write_refusal(&error))?;
+    room.secure(temporary.file(), length.unwrap_or(0))?;
     let (name, location) = (name.to_vec(), link(&request.path));
-    let commit = Commit { name, location, durability: ctx.config.uploads.durability, rules };
-    Ok(Handled::Receive(Receive { sink: Box::new(Sink { temporary, commit }), limit_bytes }))
+    let commit = Commit { name, location, durability: ctx.config.uploads.durability, rules, quotas };
+    let sink = Sink { temporary, commit, room, verification, stored_bytes: 0 };
+    Ok(Handled::Receive(Receive { sink: Box::new(sink), limit_bytes }))
+}
+
+/// A file is stored as the bytes that come, all of them at once.
+fn refuse_what_is_no_whole(request: &Request<'_>) -> Result<(), Refusal> {
+    if request.fields.contains(FieldName::ContentRange) {
+        let detail = "A part of a file can't be uploaded: send the whole without Content-Range.";
+        return Err(Refusal::new(Status::BAD_REQUEST, detail));
+    }
+    // Stored as it is, it would be served as something that it is not.
+    let is_coded = |coding: &[u8]| !coding.eq_ignore_ascii_case(b"identity");
+    if request.fields.elements(FieldName::ContentEncoding).any(is_coded) {
+        let detail =
+            "A file is stored as it is sent: send it without Content-Encoding, packed under a name of its own.";
+        let refusal = Refusal::new(Status::UNSUPPORTED_MEDIA_TYPE, detail);
+        return Err(refusal.with_field(FieldName::AcceptEncoding, "identity".into()));
+    }
+    Ok(())
 }
 
 /// Takes the content. Dropped before its end, it takes the temporary with it.
 struct Sink {
     temporary: Temporary,
     commit: Commit,
+    room: Room,
+    verification: Verification,
+    stored_bytes: u64,
 }
 
 impl BodySink for Sink {
     fn take(&mut self, chunk: &[u8]) -> Result<(), Refusal> {
-        self.temporary.file().write_all(chunk).map_err(|error| write_refusal(&error))
+        let end = self.stored_bytes + chunk.len() as u64;
+        self.room.secure(self.temporary.file(), end)?;
+        self.verification.update(chunk);
+        self.temporary.file().write_all(chunk).map_err(|error| write_refusal(&error))?;
+        self.stored_bytes = end;
+        Ok(())
     }
 
-    fn finish(self: Box<Self>) -> Finish {
-        let Self { temporary, commit } = *self;
-        Finish::Job(Box::new(move || commit.run(temporary)))
+    fn wants_trailers(&self) -> bool {
+        true
+    }
+
+    fn finish(self: Box<Self>, trailers: &Fields<'_>) -> Finish {
+        let Self { temporary, commit, mut verification, .. } = *self;
+        let claimed = verification.claim(trailers);
+        // Whatever comes of it, the temporary is removed or renamed on a helper thread.
+        Finish::Job(Box::new(move || {
+            claimed?;
+            let digest = verification.finish(temporary.file())?;
+            let mut response = commit.run(temporary)?;
+            if let Some(digest) = digest {
+                response.fields.push(FieldName::ReprDigest, digest.field_value());
+            }
+            Ok(response)
+        }))
     }
 }

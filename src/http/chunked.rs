@@ -5,7 +5,7 @@ use crate::message::{Refusal, Status};
 
 /// Size line with its extensions: ours to limit, for RFC 9112 section 7.1.1 names no bound.
 const SIZE_LINE_LIMIT_BYTES: usize = 256;
-/// The trailer section, which is read and dropped.
+/// The trailer section where it is read and dropped; one that is kept has the limit of a head.
 const TRAILER_LIMIT_BYTES: usize = 8 * 1024;
 /// Hexadecimal digits of a chunk size that always fit in 64 bits.
 const SIZE_DIGITS: usize = 15;
@@ -16,6 +16,15 @@ pub struct ChunkedDecoder {
     state: State,
     /// Bytes of the current line, or of the trailer section, so far.
     line_bytes: usize,
+    /// The trailer section with its line ends, where somebody wants it.
+    trailers: Option<Trailers>,
+}
+
+/// A trailer section that is kept.
+#[derive(Debug)]
+struct Trailers {
+    section: Vec<u8>,
+    limit_bytes: usize,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +78,18 @@ fn malformed(detail: &'static str) -> Refusal {
 }
 
 impl ChunkedDecoder {
+    /// One that keeps the trailer section, if it has no more than so many bytes.
+    #[must_use]
+    pub fn keeping_trailers(limit_bytes: usize) -> Self {
+        Self { trailers: Some(Trailers { section: Vec::new(), limit_bytes }), ..Self::default() }
+    }
+
+    /// The trailer section with the blank line at its end; nothing if it is not kept, or not complete.
+    #[must_use]
+    pub fn trailer_section(&self) -> &[u8] {
+        self.trailers.as_ref().filter(|_| self.state == State::Done).map_or(&[], |kept| &kept.section)
+    }
+
     /// How many bytes of the current chunk are still to come; 0 between chunks.
     #[must_use]
     pub fn left_in_chunk(&self) -> u64 {
@@ -101,7 +122,11 @@ impl ChunkedDecoder {
                 return Ok(Piece::Content(rest.get(..take).unwrap_or_default(), used + take));
             }
             used += 1;
+            let is_trailer = matches!(self.state, State::TrailerStart | State::Trailer | State::TrailerLf { .. });
             self.state = self.step(byte)?;
+            if let Some(kept) = self.trailers.as_mut().filter(|_| is_trailer) {
+                kept.section.push(byte);
+            }
             if self.state == State::Done {
                 return Ok(Piece::End(used));
             }
@@ -129,7 +154,8 @@ impl ChunkedDecoder {
             }
             (State::TrailerStart | State::Trailer, _) => {
                 self.line_bytes += 1;
-                if self.line_bytes > TRAILER_LIMIT_BYTES {
+                let limit_bytes = self.trailers.as_ref().map_or(TRAILER_LIMIT_BYTES, |kept| kept.limit_bytes);
+                if self.line_bytes > limit_bytes {
                     let detail = "The trailer section is too long.";
                     return Err(Refusal::closing(Status::REQUEST_HEADER_FIELDS_TOO_LARGE, detail));
                 }
@@ -197,6 +223,29 @@ mod tests {
             }
         }
         Err(0)
+    }
+
+    #[test]
+    fn trailers_are_kept_for_who_wants_them_and_bounded() {
+        let decode = |bytes: &[u8], limit_bytes: usize, step: usize| {
+            let mut decoder = ChunkedDecoder::keeping_trailers(limit_bytes);
+            let mut at = 0;
+            loop {
+                let window = &bytes[at..(at + step).min(bytes.len())];
+                match decoder.next(window).map_err(|refusal| refusal.status.code())? {
+                    Piece::Content(_, used) => at += used,
+                    Piece::More => at += window.len(),
+                    Piece::End(_) => return Ok(decoder.trailer_section().to_vec()),
+                }
+                assert_eq!(decoder.trailer_section(), b"");
+            }
+        };
+        let body = b"1\r\nx\r\n0\r\nA: b\r\nC: d\r\n\r\n";
+        for step in 1..body.len() {
+            assert_eq!(decode(body, 8, step), Ok(b"A: b\r\nC: d\r\n\r\n".to_vec()), "{step}");
+            assert_eq!(decode(body, 7, step), Err(431), "{step}");
+        }
+        assert_eq!(decode(b"0\r\n\r\n", 0, 1), Ok(b"\r\n".to_vec()));
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub use chunked::{ChunkedDecoder, Piece};
 pub use fill_body::handle_request;
 pub use format::{Facts, Reply, format};
 pub use forwarded::forwarded_client;
-pub use parse::{Head, HeadLimits, Parsed, parse};
+pub use parse::{Head, HeadLimits, Parsed, parse, parse_trailers};
 pub use proxy_header::{NotProxied, ProxyHeader, parse_proxy_header};
 /// The way from a `Range` field to an answer, for `tests/fuzz` alone: every other reader of foreign bytes can be called
 /// from outside already, but this one would need a file, and a file as long as the numbers that it must stand.

@@ -179,6 +179,15 @@ pub(super) fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
+/// The fields of a trailer section, which ends with its blank line; nothing at all is no section (RFC 9112 section
+/// 7.1.2).
+///
+/// # Errors
+/// As for the fields of a head.
+pub fn parse_trailers<'b>(section: &'b [u8], limits: HeadLimits, fields: &mut Fields<'b>) -> Result<(), Refusal> {
+    if section.is_empty() { Ok(()) } else { parse_fields(section, limits, fields) }
+}
+
 /// Field lines by httparse: it refuses obs-fold, white space before the colon, and control characters.
 fn parse_fields<'b>(bytes: &'b [u8], limits: HeadLimits, fields: &mut Fields<'b>) -> Result<(), Refusal> {
     let mut headers = [httparse::EMPTY_HEADER; FIELD_LIMIT];

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-use super::{Digests, Refusal, Response};
+use super::{Digests, Fields, Refusal, Response};
 
 /// One piece of work: about what a source appends, or a sink is handed, in one call.
 pub const PIECE_BYTES: usize = 64 * 1024;
@@ -154,8 +154,14 @@ pub trait BodySink: Send {
     /// A refusal ends the transfer and is answered at once.
     fn take(&mut self, chunk: &[u8]) -> Result<(), Refusal>;
 
-    /// The content is complete: answer, or say what has to be done for the answer.
-    fn finish(self: Box<Self>) -> Finish;
+    /// Does it look at the fields behind the content? Otherwise they are read and dropped.
+    fn wants_trailers(&self) -> bool {
+        false
+    }
+
+    /// The content is complete: answer, or say what has to be done for the answer. `trailers`: the fields behind the
+    /// content, where there are any and they are wanted.
+    fn finish(self: Box<Self>, trailers: &Fields<'_>) -> Finish;
 }
 
 /// Work for a helper thread that ends in an answer.

@@ -22,7 +22,7 @@ pub use accept::Accept;
 pub use accept_encoding::{AcceptEncoding, Coding};
 pub use body::{Body, BodySink, BodySource, Finish, Job, PIECE_BYTES, Prepared, Progress, Work, Worked};
 pub use date::{HttpDate, IMF_FIXDATE_BYTES};
-pub use digest::{Algorithm, Digest, Digests, Hasher, wanted};
+pub use digest::{Algorithm, Claim, Claims, Digest, Digests, Hasher, wanted};
 pub use etag::ETag;
 pub use fields::{FIELD_LIMIT, Field, FieldName, Fields};
 pub use lines::{write_line, write_representation_lines};

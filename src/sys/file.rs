@@ -32,6 +32,8 @@ pub struct Identity {
     pub links: u64,
     /// Owner.
     pub uid: u32,
+    /// Group.
+    pub gid: u32,
 }
 
 /// Kind of a file.
@@ -70,6 +72,7 @@ impl Identity {
             changed: i128::from(stat.st_ctime) * NANOSECONDS + i128::from(stat.st_ctime_nsec),
             links: stat.st_nlink,
             uid: stat.st_uid,
+            gid: stat.st_gid,
         }
     }
 
@@ -174,12 +177,21 @@ pub fn reopen_folder(folder: BorrowedFd<'_>) -> io::Result<File> {
     Ok(File::from(nix::fcntl::openat(folder, ".", flags, Mode::empty())?))
 }
 
-/// Makes a file that did not exist, to be written. `name` is one name, without slashes.
+/// Makes a file that did not exist, to be written, and read back. `name` is one name, without slashes.
 ///
 /// # Errors
 /// As openat(2): EEXIST, ENOSPC, EACCES, EROFS.
 pub fn create_new(folder: BorrowedFd<'_>, name: &str, mode: u32) -> io::Result<File> {
-    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    Ok(File::from(nix::fcntl::openat(folder, name, flags, Mode::from_bits_truncate(mode))?))
+}
+
+/// Opens a file to be read and written, made if it is not there, never following a symlink.
+///
+/// # Errors
+/// As openat(2): ELOOP for a symlink.
+pub fn open_or_create(folder: BorrowedFd<'_>, name: &str, mode: u32) -> io::Result<File> {
+    let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     Ok(File::from(nix::fcntl::openat(folder, name, flags, Mode::from_bits_truncate(mode))?))
 }
 
@@ -208,6 +220,44 @@ pub fn open_entry_to_write(folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<Fi
 pub fn free_bytes(folder: &File) -> io::Result<u64> {
     let free = nix::sys::statvfs::fstatvfs(folder)?;
     Ok(free.blocks_available().saturating_mul(free.fragment_size()))
+}
+
+/// Reserves room on the disk for a part of a file, whose size stays as it is. False where that can't be had, or costs
+/// more than it brings: a file system in memory fills what it reserves with zeros.
+///
+/// # Errors
+/// ENOSPC, EDQUOT and EFBIG of fallocate(2): there is no such room.
+pub fn reserve(file: &File, offset: u64, length: u64) -> io::Result<bool> {
+    use nix::errno::Errno;
+    use nix::fcntl::{FallocateFlags, fallocate};
+    use nix::sys::statfs::{TMPFS_MAGIC, fstatfs};
+    if fstatfs(file).is_ok_and(|it| it.filesystem_type() == TMPFS_MAGIC) {
+        return Ok(false);
+    }
+    let (Ok(offset), Ok(length)) = (i64::try_from(offset), i64::try_from(length)) else {
+        return Err(Errno::EFBIG.into());
+    };
+    match fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, offset, length) {
+        Ok(()) => Ok(true),
+        Err(errno @ (Errno::ENOSPC | Errno::EDQUOT | Errno::EFBIG)) => Err(errno.into()),
+        Err(_) => Ok(false),
+    }
+}
+
+/// Sets the owner and the group of an open file, each if it is given.
+///
+/// # Errors
+/// As fchown(2): EPERM for an owner that is another user, or a group that this process does not belong to.
+pub fn set_owner(file: impl AsFd, uid: Option<u32>, gid: Option<u32>) -> io::Result<()> {
+    Ok(nix::unistd::fchown(file, uid.map(nix::unistd::Uid::from_raw), gid.map(nix::unistd::Gid::from_raw))?)
+}
+
+/// Makes a folder in an open one. `name` is one name, without slashes.
+///
+/// # Errors
+/// As mkdirat(2): EEXIST, ENOSPC, EACCES.
+pub fn make_folder(parent: BorrowedFd<'_>, name: &[u8], mode: u32) -> io::Result<()> {
+    Ok(nix::sys::stat::mkdirat(parent, OsStr::from_bytes(name), Mode::from_bits_truncate(mode))?)
 }
 
 /// Sets the permission bits of an open file.

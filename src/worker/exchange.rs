@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use crate::content::ErrorForm;
 use crate::http::{ChunkedDecoder, Facts};
 use crate::log::{Line, RequestLine};
-use crate::message::{Body, BodySink, FieldName, Finish, Refusal, Request};
+use crate::message::{Body, BodySink, FieldName, Fields, Finish, Refusal, Request};
 
 /// What of a request is needed to answer and log it when its bytes are gone.
 pub(super) struct Asked {
@@ -82,10 +82,18 @@ impl Taker {
         }
     }
 
-    /// All has come.
-    pub(super) fn finish(self) -> Finish {
+    /// Does it look at trailers?
+    pub(super) fn wants_trailers(&self) -> bool {
         match self {
-            Self::Sink(sink) => sink.finish(),
+            Self::Sink(sink) => sink.wants_trailers(),
+            Self::Nobody(_) => false,
+        }
+    }
+
+    /// All has come, with these trailers.
+    pub(super) fn finish(self, trailers: &Fields<'_>) -> Finish {
+        match self {
+            Self::Sink(sink) => sink.finish(trailers),
             Self::Nobody(finish) => finish,
         }
     }
@@ -97,6 +105,16 @@ pub(super) enum Decoder {
     Length(u64),
     /// Until the last chunk.
     Chunked(ChunkedDecoder),
+}
+
+impl Decoder {
+    /// The trailer section, where there is one and it was kept.
+    pub(super) fn trailer_section(&self) -> &[u8] {
+        match self {
+            Self::Length(_) => &[],
+            Self::Chunked(decoder) => decoder.trailer_section(),
+        }
+    }
 }
 
 /// What a helper thread is working for.

@@ -133,7 +133,7 @@ impl Connection {
             (Handled::Work(work), _) => self.discard_then(Finish::Work(work), facts, &request, head, desk),
             (Handled::Receive(receive), BodyFraming::None) => {
                 let asked = asked(&request, head, facts, desk);
-                self.finish_body(receive.sink.finish(), asked, desk)
+                self.finish_body(receive.sink.finish(&Fields::default()), asked, desk)
             }
             (Handled::Receive(receive), _) => {
                 let asked = asked(&request, head, facts, desk);
@@ -175,6 +175,9 @@ impl Connection {
         let decoder = match request.framing {
             BodyFraming::Length(length) => Decoder::Length(length),
             BodyFraming::None => Decoder::Length(0),
+            BodyFraming::Chunked if taker.wants_trailers() => {
+                Decoder::Chunked(ChunkedDecoder::keeping_trailers(desk.config.limits.head_bytes))
+            }
             BodyFraming::Chunked => Decoder::Chunked(ChunkedDecoder::default()),
         };
         let owes_continue = request.expects_continue;
@@ -214,17 +217,24 @@ impl Connection {
         receiving.owes_continue = false;
         match take_content(receiving, input, buffer) {
             Ok(Taken::More) => Flow::Next,
-            Ok(Taken::All) => {
-                let State::RecvBody(receiving) = std::mem::replace(&mut self.state, State::RecvHead) else {
-                    return Flow::Close(CloseReason::Aborted);
-                };
-                let Receiving { taker, asked, .. } = *receiving;
-                self.finish_body(taker.finish(), asked, desk)
-            }
+            Ok(Taken::All) => self.complete_body(desk),
             Err(refusal) => {
                 input.consume(usize::MAX / 2);
                 self.refuse_body(&refusal, desk)
             }
+        }
+    }
+
+    /// All content has come.
+    fn complete_body(&mut self, desk: &mut Desk) -> Flow {
+        let State::RecvBody(receiving) = std::mem::replace(&mut self.state, State::RecvHead) else {
+            return Flow::Close(CloseReason::Aborted);
+        };
+        let Receiving { taker, decoder, asked, .. } = *receiving;
+        let mut trailers = Fields::default();
+        match http::parse_trailers(decoder.trailer_section(), desk.head_limits(), &mut trailers) {
+            Ok(()) => self.finish_body(taker.finish(&trailers), asked, desk),
+            Err(refusal) => self.refuse_content(taker, asked, &refusal, desk),
         }
     }
 
@@ -249,7 +259,11 @@ impl Connection {
         let State::RecvBody(receiving) = std::mem::replace(&mut self.state, State::RecvHead) else {
             return Flow::Close(CloseReason::Aborted);
         };
-        let Receiving { taker, mut asked, .. } = *receiving;
+        let Receiving { taker, asked, .. } = *receiving;
+        self.refuse_content(taker, asked, refusal, desk)
+    }
+
+    fn refuse_content(&mut self, taker: Taker, mut asked: Asked, refusal: &Refusal, desk: &mut Desk) -> Flow {
         asked.facts.keep_alive = false;
         match taker {
             // Content that nobody takes changes nothing of the answer, however long it is.

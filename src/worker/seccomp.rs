@@ -77,8 +77,8 @@ const PLAIN: &[c_long] = &[
     libc::SYS_getdents64,
     libc::SYS_readlinkat,
     // Uploads: stable storage, the commit lock, and into place. Landlock refuses them to a worker that may not write.
-    // Not `ftruncate` and `fallocate`: a log that was opened before the seal could be emptied with them. Permissions by
-    // descriptor only: by path they would reach files of this user outside the root.
+    // Not `ftruncate`, and `fallocate` in one mode only, see below: a log that was opened before the seal could be
+    // emptied with them. Permissions by descriptor only: by path they would reach files of this user outside the root.
     libc::SYS_fsync,
     libc::SYS_fdatasync,
     libc::SYS_flock,
@@ -176,6 +176,8 @@ fn looked_at() -> Vec<(c_long, Vec<Argument>)> {
         (libc::SYS_mprotect, vec![Lacks(2, bits(libc::PROT_EXEC))]),
         // Times by descriptor only (a null path), for the reason given for permissions.
         (libc::SYS_utimensat, vec![IsNull(1)]),
+        // Room for an upload. The other modes change a file: they cut holes into it, or its length.
+        (libc::SYS_fallocate, vec![Is(1, bits(libc::FALLOC_FL_KEEP_SIZE))]),
         // Looking at one's own limits, not setting them, and nobody else's.
         (libc::SYS_prlimit64, vec![Is(0, 0), IsNull(2)]),
         // A thread's name.
@@ -261,7 +263,13 @@ mod tests {
             file.sync_all().unwrap();
             file.set_modified(std::time::UNIX_EPOCH).unwrap();
             assert!(file.set_len(0).is_err(), "a log could be emptied");
-            assert!(nix::fcntl::posix_fallocate(&file, 0, 1 << 21).is_err(), "a hole could be cut into a log");
+            for (mode, allowed) in
+                [(libc::FALLOC_FL_KEEP_SIZE, true), (0, false), (libc::FALLOC_FL_COLLAPSE_RANGE, false)]
+            {
+                let mode = nix::fcntl::FallocateFlags::from_bits_retain(mode);
+                let outcome = nix::fcntl::fallocate(&file, mode, 0, 1 << 21);
+                assert_eq!(refused(outcome), !allowed, "a log could be cut off, or made longer");
+            }
             let root = File::open(folder.path()).unwrap();
             nix::fcntl::renameat(&root, "a", &root, "b").unwrap();
             assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);

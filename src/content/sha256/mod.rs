@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Context, page};
 use crate::message::{
-    Accept, Body, BodySink, FieldName, Finish, Handled, Method, MethodSet, Provided, Receive, Refusal, Request,
+    Accept, Body, BodySink, FieldName, Fields, Finish, Handled, Method, MethodSet, Provided, Receive, Refusal, Request,
     Response, Status,
 };
 pub use file::sha256_of_file;
@@ -88,7 +88,7 @@ impl BodySink for ContentSink {
         Ok(())
     }
 
-    fn finish(self: Box<Self>) -> Finish {
+    fn finish(self: Box<Self>, _trailers: &Fields<'_>) -> Finish {
         let digested = Digested { sha256: hex(self.digest), bytes: self.bytes };
         // What `sha256sum < FILE` prints, so the two can be compared, and `sha256sum -c` reads it.
         let line = format!("{}  -\n", digested.sha256);
@@ -110,9 +110,9 @@ impl BodySink for FormSink {
         if self.form.has_field() { Ok(()) } else { self.content.take(chunk) }
     }
 
-    fn finish(self: Box<Self>) -> Finish {
+    fn finish(self: Box<Self>, trailers: &Fields<'_>) -> Finish {
         match self.form.finish() {
-            Field::Absent => Box::new(self.content).finish(),
+            Field::Absent => Box::new(self.content).finish(trailers),
             Field::Once { digest, bytes } => {
                 let digested = Digested { sha256: hex(digest), bytes };
                 let line = format!("{}\n", digested.sha256);

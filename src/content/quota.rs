@@ -1,0 +1,269 @@
+//! Quotas: how much is stored below a path, right across workers, generations and restarts.
+//! Process: worker, sealed; `Ledgers` on a helper thread. Trusts: nothing of a client. Fails with: 500, 503, 507.
+//!
+//! The sum stands in `.fileserv-quota` in the folder of the quota, whose lock is held from the decision to the rename.
+//! What is added is written before the rename and what is given back after it, so that a worker that dies between them
+//! has counted too much, never too little. Others change files, too, and a power cut may take a sum back: so a sum is
+//! counted anew when it is old, and before anybody is refused because of it.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::Context;
+use super::commit::{lock, write_refusal};
+use super::temporary::{is_still_named, is_temporary};
+use crate::message::{Refusal, Status};
+use crate::sys::directory::Directory;
+use crate::sys::file::{self, FileKind};
+
+/// The name of the file with the sum. It is hidden, and no name of a temporary.
+const LEDGER: &str = ".fileserv-quota";
+/// A sum is counted anew after so long.
+const STALE_SECONDS: u64 = 3600;
+/// But one that was counted so lately is believed even against somebody.
+const FRESH_SECONDS: u64 = 5;
+/// The sum and the time of the count, each in decimal digits with a line feed, padded with blanks.
+const LEDGER_BYTES: usize = 42;
+
+/// The quotas with a sum that hold for a target, from the root down.
+pub(super) struct Quotas(Vec<Quota>);
+
+struct Quota {
+    path: String,
+    limit: u64,
+    folder: File,
+}
+
+impl Quotas {
+    /// Those of this decoded path. Where the folder of a quota is not there, nothing is below it.
+    ///
+    /// # Errors
+    /// When a folder can't be opened.
+    pub(super) fn of(ctx: &Context<'_>, path: &[u8]) -> Result<Self, Refusal> {
+        let with_sum = ctx.site.quotas.of(path).filter_map(|quota| Some((&quota.path, quota.bytes?)));
+        let open = |(path, limit): (&String, u64)| {
+            let folder = file::open_beneath(ctx.root, path.as_bytes()).map_err(|error| super::refuse_open(&error))?;
+            Ok(Quota { path: path.clone(), limit, folder })
+        };
+        with_sum.map(open).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Would so many more bytes fit, as far as that is known without counting? What a count of just now can't rule out
+    /// is decided at commit.
+    ///
+    /// # Errors
+    /// 507 if they would not.
+    pub(super) fn check(&self, more: u64) -> Result<(), Refusal> {
+        for quota in &self.0 {
+            let known =
+                file::open_entry(quota.folder.as_fd(), LEDGER.as_bytes()).ok().and_then(|file| Sum::read(&file));
+            if let Some(sum) = known.filter(|sum| sum.is_younger(FRESH_SECONDS))
+                && sum.bytes.saturating_add(more) > quota.limit
+            {
+                return Err(quota.refuse(sum.bytes, more));
+            }
+        }
+        Ok(())
+    }
+
+    /// Locks the sums, and counts those anew that are not known well enough. May take as long as walking the folders.
+    ///
+    /// # Errors
+    /// 503 if somebody holds a lock for long, 500 if a sum can't be kept.
+    pub(super) fn lock(&self) -> Result<Ledgers<'_>, Refusal> {
+        self.0.iter().map(Ledger::open).collect::<Result<_, _>>().map(Ledgers)
+    }
+}
+
+impl Quota {
+    fn refuse(&self, used: u64, more: u64) -> Refusal {
+        let Self { path, limit, .. } = self;
+        let left = limit.saturating_sub(used);
+        let detail = format!("The quota of {path} is {limit} bytes; {left} are left, and this file needs {more} more.");
+        Refusal::new(Status::INSUFFICIENT_STORAGE, detail)
+    }
+}
+
+/// The locked sums of all quotas that hold for a target.
+pub(super) struct Ledgers<'q>(Vec<Ledger<'q>>);
+
+impl Ledgers<'_> {
+    /// Decides on a target that had `before` bytes and shall have `after`, and notes what it adds.
+    ///
+    /// # Errors
+    /// 507 if that is too much, even after counting anew.
+    pub(super) fn charge(&mut self, before: u64, after: u64) -> Result<(), Refusal> {
+        let more = after.saturating_sub(before);
+        if more == 0 {
+            return Ok(());
+        }
+        for ledger in &mut self.0 {
+            ledger.insist_on_room(more)?;
+        }
+        for ledger in &mut self.0 {
+            ledger.sum.bytes = ledger.sum.bytes.saturating_add(more);
+            ledger.write().map_err(|error| write_refusal(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Gives back what a target that had `before` bytes and has `after` no longer takes.
+    pub(super) fn refund(&mut self, before: u64, after: u64) {
+        let less = before.saturating_sub(after);
+        for ledger in self.0.iter_mut().filter(|_| less > 0) {
+            ledger.sum.bytes = ledger.sum.bytes.saturating_sub(less);
+            // If this fails the sum is too large until it is counted anew.
+            let _ = ledger.write();
+        }
+    }
+}
+
+/// One locked sum.
+struct Ledger<'q> {
+    quota: &'q Quota,
+    file: File,
+    sum: Sum,
+}
+
+impl<'q> Ledger<'q> {
+    fn open(quota: &'q Quota) -> Result<Self, Refusal> {
+        let refuse = |error: io::Error| write_refusal(&error);
+        // Another one has it if a sweep came between the opening and the lock.
+        loop {
+            let file = file::open_or_create(quota.folder.as_fd(), LEDGER, 0o600).map_err(refuse)?;
+            let file = lock(file)?;
+            if !is_still_named(&quota.folder, LEDGER, &file) {
+                continue;
+            }
+            let known = Sum::read(&file).filter(|sum| sum.is_younger(STALE_SECONDS));
+            let mut ledger = Self { quota, file, sum: known.unwrap_or_default() };
+            if known.is_none() {
+                ledger.count().map_err(refuse)?;
+            }
+            return Ok(ledger);
+        }
+    }
+
+    fn insist_on_room(&mut self, more: u64) -> Result<(), Refusal> {
+        let is_full = |sum: &Sum, limit| sum.bytes.saturating_add(more) > limit;
+        if is_full(&self.sum, self.quota.limit) && !self.sum.is_younger(FRESH_SECONDS) {
+            self.count().map_err(|error| write_refusal(&error))?;
+        }
+        if is_full(&self.sum, self.quota.limit) { Err(self.quota.refuse(self.sum.bytes, more)) } else { Ok(()) }
+    }
+
+    /// Adds up what is there now.
+    fn count(&mut self) -> io::Result<()> {
+        self.sum = Sum { bytes: stored_bytes(&self.quota.folder)?, counted: now() };
+        self.write()
+    }
+
+    fn write(&self) -> io::Result<()> {
+        let Sum { bytes, counted } = self.sum;
+        self.file.write_all_at(format!("{bytes:>20}\n{counted:>20}\n").as_bytes(), 0)
+    }
+}
+
+/// What is known of a quota.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Sum {
+    bytes: u64,
+    /// When all of it was counted, in seconds since the epoch.
+    counted: u64,
+}
+
+impl Sum {
+    fn read(file: &File) -> Option<Self> {
+        let mut text = [0; LEDGER_BYTES];
+        file.read_exact_at(&mut text, 0).ok()?;
+        let mut numbers = std::str::from_utf8(&text).ok()?.lines().map(|line| line.trim_start().parse().ok());
+        Some(Self { bytes: numbers.next()??, counted: numbers.next()?? })
+    }
+
+    /// A clock that was set back makes it old.
+    fn is_younger(&self, seconds: u64) -> bool {
+        now().checked_sub(self.counted).is_some_and(|age| age < seconds)
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// The size of all regular files below a folder, but for uploads under way and for our own notes.
+fn stored_bytes(top: &File) -> io::Result<u64> {
+    let mut sum: u64 = 0;
+    let mut pending = vec![b"/".to_vec()];
+    while let Some(path) = pending.pop() {
+        let Ok(mut entries) = file::open_beneath(top.as_fd(), &path).and_then(Directory::read) else { continue };
+        while let Some(name) = entries.next_name()? {
+            // What is gone again counts for nothing.
+            let Ok(identity) = entries.identity_of(&name) else { continue };
+            match identity.kind {
+                FileKind::Regular if !is_temporary(&name) && !is_ledger(&name) => {
+                    sum = sum.saturating_add(identity.size)
+                }
+                FileKind::Directory => pending.push([&path, name.as_slice(), b"/"].concat()),
+                FileKind::Regular | FileKind::Symlink | FileKind::Special => {}
+            }
+        }
+    }
+    Ok(sum)
+}
+
+/// Is this the name of our notes on a quota?
+pub(super) fn is_ledger(name: &[u8]) -> bool {
+    name == LEDGER.as_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn quotas(folder: &std::path::Path, limit: u64) -> Quotas {
+        Quotas(vec![Quota { path: "/in/".into(), limit, folder: File::open(folder).unwrap() }])
+    }
+
+    #[test]
+    fn a_sum_is_counted_once_kept_and_counted_again_before_a_refusal() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("sub")).unwrap();
+        std::fs::write(folder.path().join("sub/a"), [0; 60]).unwrap();
+        std::fs::write(folder.path().join(".fileserv-0123456789abcdef0123456789abcdef.new"), [0; 500]).unwrap();
+        let quotas = quotas(folder.path(), 100);
+        let mut ledgers = quotas.lock().unwrap();
+        ledgers.charge(0, 30).unwrap();
+        assert_eq!(ledgers.0[0].sum.bytes, 90);
+        let refusal = ledgers.charge(5, 25).unwrap_err();
+        assert_eq!(refusal.status, Status::INSUFFICIENT_STORAGE);
+        assert!(refusal.detail.contains("quota of /in/ is 100 bytes; 10 are left, and this file needs 20 more"));
+        ledgers.refund(60, 50);
+        ledgers.charge(5, 25).unwrap();
+        drop(ledgers);
+        assert_eq!(quotas.check(1).unwrap_err().status, Status::INSUFFICIENT_STORAGE);
+        assert!(quotas.check(0).is_ok());
+        // What is remembered is from a while ago, and somebody has tidied up.
+        let mut ledgers = quotas.lock().unwrap();
+        ledgers.0[0].sum.counted -= FRESH_SECONDS;
+        ledgers.0[0].write().unwrap();
+        drop(ledgers);
+        std::fs::remove_file(folder.path().join("sub/a")).unwrap();
+        assert!(quotas.check(100).is_ok(), "an old sum refuses nobody");
+        quotas.lock().unwrap().charge(0, 100).unwrap();
+        assert!(quotas.lock().unwrap().charge(0, 1).is_err());
+    }
+
+    #[test]
+    fn a_sum_that_cant_be_read_is_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(LEDGER), "nonsense").unwrap();
+        std::fs::write(folder.path().join("a"), "abc").unwrap();
+        let quotas = quotas(folder.path(), 100);
+        assert_eq!(quotas.lock().unwrap().0[0].sum.bytes, 3);
+        let text = std::fs::read(folder.path().join(LEDGER)).unwrap();
+        assert_eq!(text.len(), LEDGER_BYTES);
+    }
+}
