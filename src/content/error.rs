@@ -57,11 +57,9 @@ impl<'r> Document<'r> {
                 "Mismatching Upload Offset",
                 Some((expected, provided)),
             ),
-            Problem::CompletedUpload => (
-                "https://iana.org/assignments/http-problem-types#completed-upload",
-                "Upload Is Completed",
-                None,
-            ),
+            Problem::CompletedUpload => {
+                ("https://iana.org/assignments/http-problem-types#completed-upload", "Upload Is Completed", None)
+            }
             Problem::InconsistentUploadLength => (
                 "https://iana.org/assignments/http-problem-types#inconsistent-upload-length",
                 "Inconsistent Upload Length Values",

@@ -48,11 +48,11 @@ pub fn upload(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
     let (name, location) = (name.to_vec(), link(&request.path));
     let commit = Commit { name, location, durability: ctx.config.uploads.durability, rules, quotas };
     let sink = Sink { temporary, commit, room, verification, stored_bytes: 0 };
-    Ok(Handled::Receive(Receive { sink: Box::new(sink), limit_bytes }))
+    Ok(Handled::Receive(Receive { sink: Box::new(sink), limit_bytes, interim: None }))
 }
 
 /// A file is stored as the bytes that come, all of them at once.
-fn refuse_what_is_no_whole(request: &Request<'_>) -> Result<(), Refusal> {
+pub(super) fn refuse_what_is_no_whole(request: &Request<'_>) -> Result<(), Refusal> {
     if request.fields.contains(FieldName::ContentRange) {
         let detail = "A part of a file can't be uploaded: send the whole without Content-Range.";
         return Err(Refusal::new(Status::BAD_REQUEST, detail));

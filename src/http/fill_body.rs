@@ -17,14 +17,18 @@ pub fn handle_request(ctx: &mut Context<'_>, request: &Request<'_>) -> Handled {
             let detail = format!("At most {} bytes are taken here.", receive.limit_bytes);
             Handled::Reply(refuse(request, &Refusal::closing(Status::CONTENT_TOO_LARGE, detail)))
         }
-        Ok(handled @ (Handled::Receive(_) | Handled::Await(_) | Handled::Work(_))) => handled,
+        Ok(handled @ (Handled::Receive(_) | Handled::Await(_) | Handled::Work(_) | Handled::Prepare(_))) => handled,
         Err(refusal) => Handled::Reply(refuse(request, &refusal)),
     };
     match handled {
         Handled::Reply(response) if response.status.is_error() => {
             Handled::Reply(content::error_page(ctx, request, response))
         }
-        handled @ (Handled::Reply(_) | Handled::Receive(_) | Handled::Await(_) | Handled::Work(_)) => handled,
+        handled @ (Handled::Reply(_)
+        | Handled::Receive(_)
+        | Handled::Await(_)
+        | Handled::Work(_)
+        | Handled::Prepare(_)) => handled,
     }
 }
 
@@ -33,6 +37,9 @@ pub fn handle_request(ctx: &mut Context<'_>, request: &Request<'_>) -> Handled {
 fn fill_body(ctx: &mut Context<'_>, request: &Request<'_>, route: &Route<'_>) -> Provided {
     match *route {
         Route::Options(methods) => Ok(options(methods).into()),
+        Route::UploadOptions(methods) => Ok(content::offer_uploads(ctx, request, options(methods)).into()),
+        Route::Resume(id) => content::resume_upload(ctx, request, id),
+        Route::Upload if content::begins_upload(request) => content::begin_upload(ctx, request),
         Route::Files => content::files(ctx, request),
         Route::Upload => content::upload(ctx, request),
         Route::Delete => content::delete(ctx, request),

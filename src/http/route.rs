@@ -2,7 +2,7 @@
 //! Process: worker, sealed. Pure. Fails with: 403, 404, 405, and redirects.
 
 use crate::config::{Provider, Site, Verb};
-use crate::content::{self, is_hidden};
+use crate::content::{self, UploadId, is_hidden};
 use crate::message::{Method, MethodSet, Refusal, Request, Status};
 
 /// Who answers.
@@ -14,6 +14,10 @@ pub(super) enum Route<'r> {
     Files,
     /// A file is stored or updated.
     Upload,
+    /// OPTIONS where files are stored.
+    UploadOptions(MethodSet),
+    /// An upload that has begun goes on, or ends.
+    Resume(UploadId),
     /// A file is removed.
     Delete,
     /// Perlin noise.
@@ -67,6 +71,10 @@ fn route_to_files<'r>(site: &Site, request: &Request<'_>) -> Result<Route<'r>, R
         return Err(Refusal::not_found());
     }
     let verbs = site.access.verbs(&request.path);
+    let can_upload = verbs.contains(Verb::Create) || verbs.contains(Verb::Replace);
+    if let Some(id) = UploadId::of_query(request.query).filter(|_| can_upload) {
+        return Ok(Route::Resume(id));
+    }
     let forbidden = |what| Err(Refusal::new(Status::FORBIDDEN, what));
     match request.method {
         Method::Get | Method::Head => {
@@ -77,7 +85,7 @@ fn route_to_files<'r>(site: &Site, request: &Request<'_>) -> Result<Route<'r>, R
             }
         }
         Method::Put | Method::Post => {
-            if verbs.contains(Verb::Create) || verbs.contains(Verb::Replace) {
+            if can_upload {
                 Ok(Route::Upload)
             } else {
                 forbidden("Uploads are not allowed here.")
@@ -90,6 +98,7 @@ fn route_to_files<'r>(site: &Site, request: &Request<'_>) -> Result<Route<'r>, R
                 forbidden("Nobody may delete here.")
             }
         }
+        Method::Options if can_upload => Ok(Route::UploadOptions(file_methods(site, &request.path))),
         Method::Options => Ok(Route::Options(file_methods(site, &request.path))),
         Method::Patch | Method::Trace | Method::Connect => {
             Err(Refusal::method_not_allowed(request.method, file_methods(site, &request.path)))

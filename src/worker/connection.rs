@@ -8,10 +8,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 use super::close_reason::CloseReason;
 use super::desk::Desk;
 use super::exchange::{Asked, Awaiting, Receiving, Sending};
-use super::offload::{Outcome, Task};
+use super::offload::Outcome;
 use super::pace::Pace;
 use super::transport::Transport;
-use crate::message::{Method, Response, Status};
+use crate::message::{FieldName, Method, Response, Status, Value, boolean_text};
 use crate::sys::epoll::Event;
 
 /// How many steps (heads, pieces of content, pieces of a reply) a connection takes before others have their turn.
@@ -260,7 +260,12 @@ impl Connection {
                 self.answer(&asked, answer, desk)
             }
             // To the end of the queue with it: others have work for the helper threads too.
-            (Awaiting::Answer(asked), Outcome::MoreWork(work)) => self.start(Task::Work(work), asked, desk),
+            (Awaiting::Answer(asked), Outcome::More(task)) => self.start(task, asked, desk),
+            (Awaiting::Taker(asked, coming), Outcome::More(task)) => self.prepare(task, asked, coming, desk),
+            (Awaiting::Taker(asked, coming), Outcome::Ready(receive)) => self.take_ready(receive, asked, coming, desk),
+            (Awaiting::Taker(asked, coming), Outcome::Answer(answer)) => {
+                self.answer_unprepared(answer, asked, coming, desk)
+            }
             (Awaiting::Piece(sending), Outcome::Piece { source, bytes, progress: Ok(progress) }) => {
                 self.take_piece(sending, source, &bytes, progress, desk)
             }
@@ -269,13 +274,21 @@ impl Connection {
                 self.state = State::SendReply(Box::new(sending));
                 Flow::Close(CloseReason::ContentLost)
             }
-            (Awaiting::Answer(_) | Awaiting::Piece(_), _) => Flow::Close(CloseReason::Aborted),
+            (Awaiting::Answer(_) | Awaiting::Taker(..) | Awaiting::Piece(_), _) => Flow::Close(CloseReason::Aborted),
         }
     }
 
     /// Does a helper thread work for it?
     pub(super) fn awaits_job(&self) -> bool {
         matches!(self.state, State::AwaitJob(_))
+    }
+
+    /// Does content come for a place that a later request wants?
+    pub(super) fn is_superseded(&self) -> bool {
+        match &self.state {
+            State::RecvBody(receiving) => receiving.taker.is_superseded(),
+            State::RecvProxy | State::RecvHead | State::AwaitJob(_) | State::SendReply(_) | State::Linger => false,
+        }
     }
 
     /// Is it between two requests, with nothing owed to either side?
@@ -301,8 +314,11 @@ impl Connection {
 
 /// Counts an upload that was committed.
 fn count_upload(asked: &Asked, answer: Option<&Response>, desk: &mut Desk) {
-    let is_upload = matches!(asked.facts.method, Method::Put | Method::Post);
-    let is_stored = answer.is_some_and(|it| matches!(it.status, Status::CREATED | Status::NO_CONTENT));
+    let is_upload = matches!(asked.facts.method, Method::Put | Method::Post | Method::Patch);
+    let is_stored = answer.is_some_and(|it| {
+        let is_part = it.fields.find(FieldName::UploadComplete) == Some(&Value::from(boolean_text(false)));
+        matches!(it.status, Status::CREATED | Status::NO_CONTENT) && !is_part
+    });
     desk.tally.uploads += u64::from(is_upload && is_stored);
 }
 

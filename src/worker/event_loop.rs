@@ -346,6 +346,9 @@ impl EventLoop {
         if self.phase == Phase::Serving {
             self.acceptor.try_again(&self.epoll, self.connections.len());
         }
+        for token in self.tokens(Connection::is_superseded) {
+            self.close(token, CloseReason::Superseded);
+        }
         let now = self.desk.monotonic_ms;
         for token in self.tokens(|connection| connection.deadline_ms <= now) {
             let Some(connection) = self.connections.get_mut(token.key as usize) else { continue };

@@ -12,6 +12,7 @@ mod exchange;
 mod introduce;
 mod offload;
 mod pace;
+mod prepare;
 mod recv;
 #[cfg(test)]
 mod representation_tests;

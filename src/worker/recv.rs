@@ -4,7 +4,7 @@
 use super::close_reason::CloseReason;
 use super::connection::{Connection, Flow, Input, State};
 use super::desk::Desk;
-use super::exchange::{Asked, AskedForLog, Awaiting, Decoder, Receiving, Taker};
+use super::exchange::{Asked, AskedForLog, Awaiting, Coming, Decoder, Receiving, Taker};
 use super::offload::Task;
 use super::transport::Transferred;
 use crate::content::{self, ErrorForm};
@@ -12,7 +12,7 @@ use crate::http::{self, ChunkedDecoder, Facts, Head, Parsed, Piece};
 use crate::message::{BodyFraming, Fields, Finish, Handled, Refusal, Request, Status};
 
 /// How much content that nobody wants is read and dropped so that the connection can go on.
-const DISCARD_LIMIT_BYTES: u64 = 1024 * 1024;
+pub(super) const DISCARD_LIMIT_BYTES: u64 = 1024 * 1024;
 /// How much content a connection may bring in one turn.
 const RECEIVED_A_TURN_BYTES: usize = 256 * 1024;
 /// How much is received besides the data of the current chunk.
@@ -131,13 +131,17 @@ impl Connection {
                 self.start(Task::Work(work), asked(&request, head, facts, desk), desk)
             }
             (Handled::Work(work), _) => self.discard_then(Finish::Work(work), facts, &request, head, desk),
+            (Handled::Prepare(work), _) => {
+                let asked = asked(&request, head, facts, desk);
+                self.prepare(Task::Prepare(work), asked, Coming::of(&request), desk)
+            }
             (Handled::Receive(receive), BodyFraming::None) => {
                 let asked = asked(&request, head, facts, desk);
                 self.finish_body(receive.sink.finish(&Fields::default()), asked, desk)
             }
             (Handled::Receive(receive), _) => {
                 let asked = asked(&request, head, facts, desk);
-                self.start_body(Taker::Sink(receive.sink), receive.limit_bytes, &request, asked, desk)
+                self.start_body(Taker::Sink(receive.sink), receive.limit_bytes, Coming::of(&request), asked, desk)
             }
         }
     }
@@ -157,7 +161,7 @@ impl Connection {
         let is_last = matches!(&finish, Finish::Reply(Ok(response)) if response.ends_connection);
         if is_short && !is_last && !request.expects_continue {
             let asked = asked(request, head, facts, desk);
-            return self.start_body(Taker::Nobody(finish), DISCARD_LIMIT_BYTES, request, asked, desk);
+            return self.start_body(Taker::Nobody(finish), DISCARD_LIMIT_BYTES, Coming::of(request), asked, desk);
         }
         let facts = Facts { keep_alive: false, ..facts };
         match finish {
@@ -171,8 +175,15 @@ impl Connection {
         }
     }
 
-    fn start_body(&mut self, taker: Taker, room: u64, request: &Request<'_>, asked: Asked, desk: &mut Desk) -> Flow {
-        let decoder = match request.framing {
+    pub(super) fn start_body(
+        &mut self,
+        taker: Taker,
+        room: u64,
+        coming: Coming,
+        asked: Asked,
+        desk: &mut Desk,
+    ) -> Flow {
+        let decoder = match coming.framing {
             BodyFraming::Length(length) => Decoder::Length(length),
             BodyFraming::None => Decoder::Length(0),
             BodyFraming::Chunked if taker.wants_trailers() => {
@@ -180,7 +191,7 @@ impl Connection {
             }
             BodyFraming::Chunked => Decoder::Chunked(ChunkedDecoder::default()),
         };
-        let owes_continue = request.expects_continue;
+        let owes_continue = coming.expects_continue;
         self.state = State::RecvBody(Box::new(Receiving { taker, decoder, room, owes_continue, asked }));
         self.begin_pace(desk, desk.config.timeouts.body, desk.least_receiving());
         Flow::Next
@@ -238,7 +249,7 @@ impl Connection {
         }
     }
 
-    fn finish_body(&mut self, finish: Finish, asked: Asked, desk: &mut Desk) -> Flow {
+    pub(super) fn finish_body(&mut self, finish: Finish, asked: Asked, desk: &mut Desk) -> Flow {
         match finish {
             Finish::Reply(answer) => self.answer(&asked, answer, desk),
             Finish::Job(job) => self.start(Task::Job(job), asked, desk),
@@ -361,7 +372,7 @@ fn asked(request: &Request<'_>, head: &Head<'_>, facts: Facts, desk: &Desk) -> A
 }
 
 /// The helper threads have more to do than they can.
-fn busy() -> Refusal {
+pub(super) fn busy() -> Refusal {
     use crate::message::{FieldName, Value};
     Refusal::new(Status::SERVICE_UNAVAILABLE, "The server is busy; try again in a moment.")
         .with_field(FieldName::RetryAfter, Value::Number(1))

@@ -14,7 +14,7 @@ pub(super) fn cancel(ctx: &Context<'_>, request: &Request<'_>, id: UploadId) -> 
     let upload = place.clone();
     Ok(Handled::Prepare(Opening::new(place, move |found| {
         Worked::Done(match found {
-            Found::Open(_) | Found::Complete(_) => {
+            Found::Open(_) | Found::Complete(..) => {
                 upload.remove();
                 Ok(Response::new(Status::NO_CONTENT))
             }

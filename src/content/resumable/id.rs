@@ -60,6 +60,12 @@ impl UploadId {
         Some((Self::of_digits(digits)?, kind))
     }
 
+    /// Is this the name of a file of some upload?
+    #[must_use]
+    pub fn is_name(name: &[u8]) -> bool {
+        Self::of_name(name).is_some()
+    }
+
     /// The name of one of its files.
     pub(super) fn name(self, kind: Kind) -> String {
         format!("{PREFIX}{self}{}", kind.suffix())

@@ -23,9 +23,8 @@ use std::sync::Arc;
 use super::Context;
 use super::commit::{open_folder, split};
 use super::page::link;
-use crate::config::Config;
 use crate::message::{
-    FieldName, Method, MethodSet, PARTIAL_UPLOAD, Provided, Refusal, Request, Response, UploadLimit, Value,
+    FieldName, Method, MethodSet, PARTIAL_UPLOAD, Provided, Refusal, Request, Response, Status, UploadLimit,
 };
 use part::Place;
 
@@ -34,8 +33,7 @@ pub(super) use expire::expire_entry;
 pub use id::UploadId;
 
 /// What can be done with an upload.
-const METHODS: MethodSet =
-    MethodSet::of(&[Method::Get, Method::Head, Method::Options, Method::Patch, Method::Delete]);
+const METHODS: MethodSet = MethodSet::of(&[Method::Get, Method::Head, Method::Options, Method::Patch, Method::Delete]);
 
 /// Answers a request to an upload that has begun.
 ///
@@ -46,7 +44,10 @@ pub fn resume(ctx: &Context<'_>, request: &Request<'_>, id: UploadId) -> Provide
         Method::Get | Method::Head => offset::tell(ctx, request, id),
         Method::Patch => append::append(ctx, request, id),
         Method::Delete => cancel::cancel(ctx, request, id),
-        Method::Options => Ok(offer(Response::new(crate::message::Status::NO_CONTENT), ctx.config, METHODS).into()),
+        Method::Options => {
+            let response = Response::new(Status::NO_CONTENT).with_field(FieldName::Allow, METHODS.allow_value());
+            Ok(offer(ctx, request, response).into())
+        }
         Method::Put | Method::Post | Method::Trace | Method::Connect => {
             Err(Refusal::method_not_allowed(request.method, METHODS))
         }
@@ -55,27 +56,23 @@ pub fn resume(ctx: &Context<'_>, request: &Request<'_>, id: UploadId) -> Provide
 
 /// Says in an answer to OPTIONS that uploads may come in several requests, and within which limits.
 #[must_use]
-pub fn offer(response: Response, config: &Config, methods: MethodSet) -> Response {
-    let limit = limit(config, config.resumable.expiry.as_secs());
+pub fn offer(ctx: &Context<'_>, request: &Request<'_>, response: Response) -> Response {
     response
-        .with_field(FieldName::Allow, methods.allow_value())
         .with_field(FieldName::AcceptPatch, PARTIAL_UPLOAD)
-        .with_field(FieldName::UploadLimit, limit.to_string())
+        .with_field(FieldName::UploadLimit, limit(ctx, &request.path).to_string())
 }
 
-/// The limits of an upload that has so many seconds left.
-fn limit(config: &Config, seconds: u64) -> UploadLimit {
-    let most_append_bytes = config.limits.body_bytes;
-    let most_bytes = match config.resumable.bytes {
-        0 => most_append_bytes,
-        bytes => bytes,
-    };
-    UploadLimit { most_bytes, most_append_bytes, least_append_bytes: config.resumable.min_append_bytes, seconds }
-}
-
-/// A limit as an answer tells it.
-fn limit_field(limit: &UploadLimit) -> (FieldName, Value) {
-    (FieldName::UploadLimit, limit.to_string().into())
+/// The limits of an upload to this path that is changed now.
+fn limit(ctx: &Context<'_>, path: &[u8]) -> UploadLimit {
+    let most_append_bytes = ctx.config.limits.body_bytes;
+    let resumable = &ctx.config.resumable;
+    let most_bytes = if resumable.bytes == 0 { most_append_bytes } else { resumable.bytes };
+    UploadLimit {
+        most_bytes: most_bytes.min(ctx.site.quotas.file_bytes(path)),
+        most_append_bytes,
+        least_append_bytes: resumable.min_append_bytes,
+        seconds: resumable.expiry.as_secs(),
+    }
 }
 
 /// Where the upload of this request is.

@@ -4,7 +4,7 @@
 
 use super::opening::Opening;
 use super::part::{Found, Part};
-use super::{UploadId, limit, limit_field, place};
+use super::{UploadId, limit, place};
 use crate::content::Context;
 use crate::content::commit::write_refusal;
 use crate::message::{
@@ -14,11 +14,18 @@ use crate::message::{
 /// Tells it.
 pub(super) fn tell(ctx: &Context<'_>, request: &Request<'_>, id: UploadId) -> Provided {
     let place = place(ctx, request, id)?;
-    let limit = limit(ctx.config, place.expiry_seconds);
+    let limit = limit(ctx, &request.path);
+    let upload = place.clone();
     Ok(Handled::Prepare(Opening::new(place, move |found| {
         Worked::Done(match found {
-            Found::Open(part) => acknowledge(&part).map(|()| state(Some(part.offset), part.record.length, false, limit)),
-            Found::Complete(record) => Ok(state(record.length, record.length, true, limit)),
+            Found::Open(part) => acknowledge(&part).map(|()| {
+                let limit = UploadLimit { seconds: upload.seconds_left(part.changed), ..limit };
+                state(Some(part.offset), part.record.length, false, limit)
+            }),
+            Found::Complete(record, changed) => {
+                let limit = UploadLimit { seconds: upload.seconds_left(changed), ..limit };
+                Ok(state(record.length, record.length, true, limit))
+            }
             Found::Busy => Err(super::opening::busy()),
         })
     })))
@@ -34,10 +41,9 @@ pub(super) fn acknowledge(part: &Part) -> Result<(), Refusal> {
 }
 
 fn state(offset: Option<u64>, length: Option<u64>, is_complete: bool, limit: UploadLimit) -> Response {
-    let (name, value) = limit_field(&limit);
     let mut response = Response::new(Status::NO_CONTENT)
         .with_field(FieldName::UploadComplete, boolean_text(is_complete))
-        .with_field(name, value)
+        .with_field(FieldName::UploadLimit, limit.to_string())
         .with_field(FieldName::CacheControl, "no-store");
     for (name, number) in [(FieldName::UploadOffset, offset), (FieldName::UploadLength, length)] {
         if let Some(number) = number {

@@ -37,7 +37,7 @@ impl Work for Opening {
                 Worked::More(self)
             }
             Ok(Found::Busy) => Worked::Done(Err(busy())),
-            Ok(found @ (Found::Open(_) | Found::Complete(_))) => (self.then)(found),
+            Ok(found @ (Found::Open(_) | Found::Complete(..))) => (self.then)(found),
             Err(refusal) => Worked::Done(Err(refusal)),
         }
     }

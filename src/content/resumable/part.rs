@@ -1,8 +1,8 @@
 //! The content of a resumable upload as far as it has come: a file that one request at a time has for itself.
 //! Process: worker, sealed; on helper threads. Trusts: files of our own user only. Blocks: as the disk does.
-//! The lock (flock) holds between all workers and generations and ends with its holder. Who finds it taken sets the
-//! sticky bit, which means nothing else on a regular file: the holder looks, and leaves (draft section 5: the newer
-//! request is right, for the client has given up the older one).
+//! The lock (flock) holds between all workers and generations and ends with its holder. Who finds it taken marks the
+//! record: the holder looks, and leaves (draft section 5: the newer request is right, for the client has given up the
+//! older one).
 //! A file system writes data before the size that covers it, so the size is an offset that can be told after fsync(2).
 
 use std::fs::{File, TryLockError};
@@ -19,9 +19,6 @@ use crate::content::{Now, refuse_open};
 use crate::message::Refusal;
 use crate::sys::failure::OpenFailure;
 use crate::sys::file::{self, Identity};
-
-/// Says to the holder of the lock that somebody waits for it.
-const WANTED: u32 = 0o1000;
 
 /// Where an upload is, and how long one may be there.
 #[derive(Clone)]
@@ -44,8 +41,8 @@ pub(super) struct Place {
 pub(super) enum Found {
     /// It can go on, and belongs to the one who asked.
     Open(Part),
-    /// It has become its target.
-    Complete(Record),
+    /// It has become its target, at this time.
+    Complete(Record, u64),
     /// Somebody else has it, and was told to leave.
     Busy,
 }
@@ -57,6 +54,8 @@ pub(super) struct Part {
     pub(super) file: File,
     /// Where the next byte belongs.
     pub(super) offset: u64,
+    /// When it was changed last, in seconds since the epoch.
+    pub(super) changed: u64,
 }
 
 impl Place {
@@ -64,7 +63,8 @@ impl Place {
     pub(super) fn begin(self, record: Record) -> Result<Part, Refusal> {
         let failed = |error: io::Error| write_refusal(&error);
         let file = file::create_new(self.folder.as_fd(), &self.id.name(Kind::Part), MODE).map_err(failed)?;
-        let part = Part { place: self, record, file, offset: 0 };
+        let changed = self.now.unix_seconds;
+        let part = Part { place: self, record, file, offset: 0, changed };
         let made = part.file.try_lock().map_err(io::Error::from).and_then(|()| part.sync());
         match made.and_then(|()| part.write_record()) {
             Ok(()) => Ok(part),
@@ -91,8 +91,7 @@ impl Place {
         match file.try_lock() {
             Ok(()) => self.take(file),
             Err(TryLockError::WouldBlock) => {
-                // Where modes can't be changed the older request is waited for.
-                let _ = file::set_mode(&file, MODE | WANTED);
+                Record::mark_wanted(&self.folder, self.id, true);
                 Ok(Found::Busy)
             }
             Err(TryLockError::Error(error)) => Err(write_refusal(&error)),
@@ -107,30 +106,26 @@ impl Place {
             return Ok(Found::Busy);
         }
         let (record, written) = self.read_record()?;
-        if self.has_expired(&identity, &written) {
+        let changed = identity.modified_seconds().max(written.modified_seconds());
+        if self.seconds_left(changed) == 0 {
             return Err(Refusal::not_found());
         }
-        if identity.mode != MODE {
-            let _ = file::set_mode(&file, MODE);
-        }
+        Record::mark_wanted(&self.folder, self.id, false);
         let offset = record.counted.unwrap_or(u64::MAX).min(identity.size);
-        Ok(Found::Open(Part { place: self.clone(), record, file, offset }))
+        Ok(Found::Open(Part { place: self.clone(), record, file, offset, changed }))
     }
 
     fn find_complete(&self) -> Result<Found, Refusal> {
         let (record, written) = self.read_record()?;
-        let is_there = record.is_complete && !self.has_expired(&written, &written);
-        if is_there { Ok(Found::Complete(record)) } else { Err(Refusal::not_found()) }
+        let changed = written.modified_seconds();
+        let is_there = record.is_complete && self.seconds_left(changed) > 0;
+        if is_there { Ok(Found::Complete(record, changed)) } else { Err(Refusal::not_found()) }
     }
 
     /// The record, if it is one of this very target.
     fn read_record(&self) -> Result<(Record, Identity), Refusal> {
         let record = Record::read(&self.folder, self.id).filter(|(record, _)| record.target == self.target);
         record.ok_or_else(Refusal::not_found)
-    }
-
-    fn has_expired(&self, part: &Identity, record: &Identity) -> bool {
-        self.seconds_left(part.modified_seconds().max(record.modified_seconds())) == 0
     }
 
     /// How long an upload is still there that was changed last at this time.
@@ -140,12 +135,17 @@ impl Place {
 
     /// Takes away the record, and with it the upload, and then what it is the record of.
     pub(super) fn remove(&self) {
+        self.unlink();
+        if self.durability == Durability::Full {
+            let _ = self.folder.sync_all();
+        }
+    }
+
+    /// The same, but a power cut may bring it back.
+    pub(super) fn unlink(&self) {
         for kind in [Kind::Record, Kind::Part] {
             // What can't be removed has no record, or expires with it.
             let _ = file::remove_entry(self.folder.as_fd(), self.id.name(kind).as_bytes());
-        }
-        if self.durability == Durability::Full {
-            let _ = self.folder.sync_all();
         }
     }
 }
@@ -153,7 +153,7 @@ impl Place {
 impl Part {
     /// Has somebody else asked for it?
     pub(super) fn is_wanted(&self) -> bool {
-        file::identity(&self.file).is_ok_and(|identity| identity.mode & WANTED != 0)
+        Record::is_wanted(&self.place.folder, self.place.id)
     }
 
     /// Puts bytes at the end.

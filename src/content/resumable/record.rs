@@ -18,6 +18,9 @@ use crate::sys::file::{self, FileKind, Identity};
 
 /// Nobody but the server reads what has not become a file yet.
 pub(super) const MODE: u32 = 0o600;
+/// Says to the request that has the upload for itself that another one waits for it. On a regular file it means nothing
+/// else; and unlike the content the record never becomes a file of the site.
+const WANTED: u32 = 0o1000;
 /// More than a head can carry into it, so more is not ours.
 const LIMIT_BYTES: u64 = 512 * 1024;
 
@@ -75,6 +78,11 @@ impl Record {
         Preconditions::of_lines(self.preconditions.iter().map(line))
     }
 
+    /// Notes that the whole is there and is about to become the target.
+    pub(super) fn complete(&mut self, length: u64) {
+        (self.length, self.counted, self.is_complete) = (Some(length), None, true);
+    }
+
     /// Reads it, and tells when it was written. `None`: there is none, or none of ours.
     pub(super) fn read(folder: &File, id: UploadId) -> Option<(Self, Identity)> {
         let file = file::open_entry(folder.as_fd(), id.name(Kind::Record).as_bytes()).ok()?;
@@ -82,6 +90,21 @@ impl Record {
         let mut bytes = Vec::new();
         file.take(LIMIT_BYTES).read_to_end(&mut bytes).ok()?;
         serde_json::from_slice(&bytes).ok().map(|record| (record, identity))
+    }
+
+    /// Asks the holder of the upload to leave, or takes that back. Where modes can't be changed he is waited for.
+    pub(super) fn mark_wanted(folder: &File, id: UploadId, is_wanted: bool) {
+        let mode = if is_wanted { MODE | WANTED } else { MODE };
+        let Ok(file) = file::open_entry(folder.as_fd(), id.name(Kind::Record).as_bytes()) else { return };
+        if file::identity(&file).is_ok_and(|identity| is_ours(&identity) && identity.mode != mode) {
+            let _ = file::set_mode(&file, mode);
+        }
+    }
+
+    /// Is the holder asked to leave?
+    pub(super) fn is_wanted(folder: &File, id: UploadId) -> bool {
+        let identity = file::identity_of_entry(folder.as_fd(), id.name(Kind::Record).as_bytes());
+        identity.is_ok_and(|identity| identity.mode & WANTED != 0)
     }
 
     /// Writes it, in the place of the one before.
