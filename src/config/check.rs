@@ -8,6 +8,7 @@ use super::check_sites::sites_hold;
 use super::defaults::FIELDS_LIMIT;
 use super::units::{size_text, time_text};
 use super::{Config, Listen};
+use crate::sys::credentials::belongs_to;
 
 /// What is wrong, and which keys (one of them set by the operator, if any was) it comes from.
 pub(super) struct Fault {
@@ -22,6 +23,7 @@ pub(super) fn check(config: &Config) -> Result<(), Fault> {
     bounds_hold(config)?;
     sizes_go_together(config)?;
     listeners_go_together(&config.listen)?;
+    group_of_uploads_fits(config)?;
     sites_hold(&config.sites)
 }
 
@@ -155,6 +157,22 @@ fn sizes_go_together(config: &Config) -> Result<(), Fault> {
         );
     }
     Ok(())
+}
+
+/// A file can be given to a group only by who belongs to it. Where the service user is not known yet, nobody can tell.
+fn group_of_uploads_fits(config: &Config) -> Result<(), Fault> {
+    let Some(group) = config.uploads.group else { return Ok(()) };
+    match belongs_to(config.user.as_deref(), config.group.as_deref(), group) {
+        Some(false) => Err(Fault {
+            keys: vec!["uploads.group".into()],
+            index: None,
+            message:
+                "the service user does not belong to this group, so it can't give files to it; add the user to the \
+                      group, or write one to which it belongs"
+                    .to_owned(),
+        }),
+        Some(true) | None => Ok(()),
+    }
 }
 
 /// Each listener is a descriptor in every worker and a turn in its loop.

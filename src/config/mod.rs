@@ -110,7 +110,7 @@ impl Config {
 /// In which field a trusted proxy names the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ForwardedField {
-    /// Whichever is there; if both are, and differ, neither is believed.
+    /// Whichever is there; if both are, they must agree.
     Either,
     /// `Forwarded` (RFC 7239).
     Forwarded,
@@ -145,8 +145,8 @@ pub struct Uploads {
     pub durability: Durability,
     /// Permission bits of a new file.
     pub mode: u32,
-    /// Group of a new file; `None`: that of the service, or of a folder that hands on its own.
-    pub group: Option<String>,
+    /// Id of the group of a new file; `None`: the service's, or that of a folder that hands on its own.
+    pub group: Option<u32>,
     /// Are folders on the way to a new file made?
     pub make_folders: bool,
     /// Bytes of the disk that uploads leave free.

@@ -13,7 +13,7 @@ use super::redirects::RawRedirects;
 use super::routes::Routes;
 use super::scalar::Many;
 use super::units::{Count, Size, Wait};
-use super::values::{Account, FileMode, IndexName, Root, Workers};
+use super::values::{Account, FileGroup, FileMode, IndexName, Root, Workers};
 use super::{
     AccessRules, Cache, Config, Durability, ErrorPages, ForwardedField, HostName, Limits, Listen, Log, LogTarget,
     Precompressed, Quotas, Redirects, Resumable, RouteRule, Sandbox, Site, Timeouts, Uploads, access, fields, quotas,
@@ -138,7 +138,7 @@ impl From<RawSites> for Vec<Site> {
 table!(RawUploads sets Uploads {
     durability: Option<Durability>,
     mode: Option<FileMode>,
-    group: Option<Account>,
+    group: Option<FileGroup>,
     make_folders: Option<bool>,
     min_free: Option<Size>,
 });

@@ -7,8 +7,21 @@ use std::str::FromStr;
 
 use super::scalar::{Scalar, one_of, scalars};
 use super::{Durability, ForwardedField, LogTarget, Precompressed, Sandbox};
+use crate::sys::credentials::group_id;
 
-scalars!(Workers, FileMode, Account, Root, IndexName, Precompressed, Sandbox, Durability, LogTarget, ForwardedField);
+scalars!(
+    Workers,
+    FileMode,
+    FileGroup,
+    Account,
+    Root,
+    IndexName,
+    Precompressed,
+    Sandbox,
+    Durability,
+    LogTarget,
+    ForwardedField
+);
 
 /// How many workers.
 pub(super) struct Workers(u16);
@@ -72,6 +85,24 @@ impl Scalar for FileMode {
 impl From<FileMode> for u32 {
     fn from(mode: FileMode) -> Self {
         mode.0
+    }
+}
+
+/// Group of a file, looked up at once: a sealed worker can't do so any more.
+pub(super) struct FileGroup(u32);
+
+impl Scalar for FileGroup {
+    const EXPECTED: &'static str = "the name of a group to which the service user belongs, such as \"www-data\"";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        let found = group_id(text).map_err(|error| format!("the group {text:?} can't be looked up: {error}"))?;
+        found.map(Self).ok_or_else(|| format!("there is no group {text:?}; write {}", Self::EXPECTED))
+    }
+}
+
+impl From<FileGroup> for Option<u32> {
+    fn from(group: FileGroup) -> Self {
+        Some(group.0)
     }
 }
 

@@ -5,14 +5,18 @@
 use std::fs::{File, TryLockError};
 use std::io;
 use std::os::fd::AsFd;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::files::tag_of;
+use super::folders::{self, Ancestors, NAME_LIMIT_BYTES};
+use super::page::link;
 use super::quota::Quotas;
 use super::served::refuse_exhausted;
+use super::syncs::FolderSyncs;
 use super::temporary::Temporary;
-use super::{Context, refuse_open};
+use super::{Context, attributes, refuse_open};
 use crate::config::{Durability, Verb, Verbs};
+use crate::log::Logs;
 use crate::message::{
     FieldName, HttpDate, Method, Preconditions, Refusal, Response, Status, Validators, Value, Verdict,
 };
@@ -26,8 +30,7 @@ pub(super) fn split(path: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
     if name.is_empty() {
         return Err(Refusal::new(Status::CONFLICT, "This is a folder: add the name of the file to the address."));
     }
-    // NAME_MAX of every Linux file system.
-    if name.len() > 255 {
+    if name.len() > NAME_LIMIT_BYTES {
         return Err(Refusal::new(Status::BAD_REQUEST, "The name of the file is longer than 255 bytes."));
     }
     Ok((folder, name))
@@ -42,6 +45,22 @@ pub(super) fn open_folder(ctx: &Context<'_>, path: &[u8]) -> Result<File, Refusa
     })?;
     let kind = file::identity(&folder).map_err(|error| refuse_open(&error))?.kind;
     if kind == FileKind::Directory { Ok(folder) } else { Err(no_folder()) }
+}
+
+/// Opens the folder of a target that is to be uploaded; makes it where the configuration says so.
+pub(super) fn open_or_make_folder(ctx: &Context<'_>, path: &[u8], rules: &Rules) -> Result<File, Refusal> {
+    match open_folder(ctx, path) {
+        Err(refusal) if refusal.status == Status::CONFLICT && ctx.config.uploads.make_folders => {
+            rules.decide(None)?;
+            folders::make(ctx, path)
+        }
+        folder => folder,
+    }
+}
+
+/// Gives a file the group of new ones, where they have one of their own.
+pub(super) fn give_group(file: &File, group: Option<u32>) -> io::Result<()> {
+    group.map_or(Ok(()), |group| file::set_owner(file, None, Some(group)))
 }
 
 /// What has the target's name now. Only a regular file can be updated or removed.
@@ -120,42 +139,89 @@ pub(super) struct Commit {
     pub(super) durability: Durability,
     pub(super) rules: Rules,
     pub(super) quotas: Quotas,
+    /// The folders above the target's, where somebody may just have made them.
+    pub(super) ancestors: Option<Ancestors>,
+    pub(super) syncs: FolderSyncs,
+    pub(super) logs: Logs,
 }
 
 impl Commit {
+    /// What will make the file at this decoded path.
+    pub(super) fn of(ctx: &Context<'_>, path: &[u8], rules: Rules) -> Result<Self, Refusal> {
+        let (folder_path, name) = split(path)?;
+        Ok(Self {
+            name: name.to_vec(),
+            location: link(path),
+            durability: ctx.config.uploads.durability,
+            rules,
+            quotas: Quotas::of(ctx, path)?,
+            ancestors: Ancestors::of(ctx, folder_path)?,
+            syncs: ctx.syncs.clone(),
+            logs: ctx.logs.clone(),
+        })
+    }
+
     /// Sync, lock, compare, rename, sync the folder; then, and only then, the answer.
     pub(super) fn run(self, temporary: Temporary) -> Result<Response, Refusal> {
         let failed = |error: io::Error| write_refusal(&error);
-        if self.durability == Durability::Full {
-            // A failed fsync is never tried again: the kernel may have dropped the pages that it could not write.
-            temporary.file().sync_all().map_err(failed)?;
-        }
+        // A time of its own tells it from whatever the name stood for before, also within one tick of the file
+        // system's clock: its tag is strong from the first moment. Where that can't be had, time will tell them apart.
+        let _ = temporary.file().set_modified(SystemTime::now());
+        let seen = current(temporary.folder(), &self.name)?;
+        self.keep_attributes(&temporary, seen.as_ref()).map_err(failed)?;
+        self.sync_file(&temporary).map_err(failed)?;
         let mut ledgers = self.quotas.lock()?;
         let lock = lock_folder(temporary.folder())?;
         let before = current(&lock, &self.name)?;
         self.rules.decide(before.as_ref())?;
-        let stored = temporary.file().try_clone().map_err(failed)?;
+        // Somebody else's update, or a change of permissions, came in between.
+        if before != seen {
+            self.keep_attributes(&temporary, before.as_ref()).map_err(failed)?;
+            self.sync_file(&temporary).map_err(failed)?;
+        }
+        let (folder, stored) = (temporary.folder().clone(), temporary.file().try_clone().map_err(failed)?);
         let size = file::identity(&stored).map_err(failed)?.size;
         let replaced_size = before.map_or(0, |before| before.size);
         ledgers.charge(replaced_size, size)?;
         match before {
-            Some(before) => {
-                file::set_mode(&stored, before.mode & 0o777).map_err(failed)?;
-                temporary.replace(&self.name).map_err(failed)?;
-            }
-            None => temporary.install_new(&self.name).map_err(failed)?,
+            Some(_) => temporary.replace(&self.name),
+            None => temporary.install_new(&self.name),
         }
+        .inspect_err(|_| ledgers.refund(size, replaced_size))
+        .map_err(failed)?;
         ledgers.refund(replaced_size, size);
-        if self.durability == Durability::Full {
-            lock.sync_all().map_err(failed)?;
-        }
+        // The rename has changed the inode's times, so they are asked for now; the next update would change them again.
+        let etag = tag_of(&file::identity(&stored).map_err(failed)?);
+        // The others need not wait for the disk: a sync serves all who have renamed before it.
+        drop((lock, ledgers));
+        self.sync_folders(&folder).map_err(failed)?;
         let mut response = match before {
             Some(_) => Response::new(Status::NO_CONTENT),
             None => Response::new(Status::CREATED).with_field(FieldName::Location, self.location),
         };
-        // The rename has changed the inode's times, so they are asked for now.
-        response.validators.etag = Some(tag_of(&file::identity(&stored).map_err(failed)?));
+        response.validators.etag = Some(etag);
         Ok(response)
+    }
+
+    fn keep_attributes(&self, temporary: &Temporary, before: Option<&Identity>) -> io::Result<()> {
+        let Some(before) = before else { return Ok(()) };
+        attributes::keep(temporary.folder(), &self.name, before, temporary.file(), &self.location, &self.logs)
+    }
+
+    /// A sync that failed is never tried again: the kernel may have dropped the pages that it could not write.
+    fn sync_file(&self, temporary: &Temporary) -> io::Result<()> {
+        match self.durability {
+            Durability::Full => temporary.file().sync_all(),
+            Durability::None => Ok(()),
+        }
+    }
+
+    fn sync_folders(&self, folder: &File) -> io::Result<()> {
+        if self.durability == Durability::None {
+            return Ok(());
+        }
+        self.syncs.sync(folder)?;
+        self.ancestors.as_ref().map_or(Ok(()), |ancestors| ancestors.sync(&self.syncs))
     }
 }
 

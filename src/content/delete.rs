@@ -24,7 +24,7 @@ pub fn delete(ctx: &Context<'_>, request: &Request<'_>) -> Provided {
         preconditions: Preconditions::of(request.fields),
     };
     let quotas = Quotas::of(ctx, &request.path)?;
-    let (name, durability) = (name.to_vec(), ctx.config.uploads.durability);
+    let (name, durability, syncs) = (name.to_vec(), ctx.config.uploads.durability, ctx.syncs.clone());
     Ok(Handled::Await(Box::new(move || {
         let mut ledgers = quotas.lock()?;
         let lock = lock_folder(&folder)?;
@@ -32,8 +32,9 @@ pub fn delete(ctx: &Context<'_>, request: &Request<'_>) -> Provided {
         rules.check_preconditions(Some(&before))?;
         file::remove_entry(lock.as_fd(), &name).map_err(|error| write_refusal(&error))?;
         ledgers.refund(before.size, 0);
+        drop((lock, ledgers));
         if durability == Durability::Full {
-            lock.sync_all().map_err(|error| write_refusal(&error))?;
+            syncs.sync(&folder).map_err(|error| write_refusal(&error))?;
         }
         Ok(Response::new(Status::NO_CONTENT))
     })))

@@ -1,6 +1,7 @@
 //! Content providers: one file each, one function each, one line in `http::fill_body` each.
 //! Process: worker, sealed. A provider sees its `Context` and the request, and makes a response, or a refusal.
 
+mod attributes;
 mod commit;
 mod compress;
 mod delete;
@@ -8,6 +9,7 @@ mod disposition;
 mod error;
 mod error_page;
 mod files;
+mod folders;
 mod integrity;
 mod listing;
 mod media_type;
@@ -24,6 +26,7 @@ mod sendfile;
 mod served;
 mod sha256;
 mod stats;
+mod syncs;
 mod temporary;
 #[cfg(test)]
 mod tests;
@@ -33,6 +36,7 @@ mod verify;
 use std::os::fd::BorrowedFd;
 
 use crate::config::{Config, Site};
+use crate::log::Logs;
 use crate::message::HttpDate;
 use crate::stats::{Boards, Tally};
 
@@ -52,6 +56,7 @@ pub use sendfile::sendfile;
 pub use served::{is_hidden, refuse_open};
 pub use sha256::{sha256, sha256_of_file};
 pub use stats::stats;
+pub use syncs::FolderSyncs;
 pub use temporary::{Swept, sweep};
 pub use upload::upload;
 
@@ -71,6 +76,10 @@ pub struct Context<'w> {
     pub cache: &'w mut Cache,
     /// Digests of files that somebody has asked for.
     pub known_digests: &'w KnownDigests,
+    /// Folders that uploads bring to stable storage.
+    pub syncs: &'w FolderSyncs,
+    /// For what an operator should hear of.
+    pub logs: &'w Logs,
     /// Media types by name.
     pub media_types: &'w MediaTypes,
     /// What the worker counts in this wake.

@@ -63,7 +63,7 @@ impl Temporary {
     }
 
     /// The folder it lies in.
-    pub(super) fn folder(&self) -> &File {
+    pub(super) fn folder(&self) -> &Arc<File> {
         &self.folder
     }
 

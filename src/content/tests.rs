@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Context, KnownDigests, Now};
 use crate::config::{AccessRule, AccessRules, Cache, Config, Limits, Log, LogTarget, Site, Sites, Verb, Verbs};
+use crate::log::Logs;
 use crate::message::{
     Body, BodyFraming, BodySource, Fields, Finish, Handled, Method, Progress, Provided, Receive, Refusal, Request,
     Response, Version,
@@ -12,11 +13,14 @@ use crate::message::{
 use crate::stats::{Board, Boards};
 use crate::sys::file::open_root;
 
+const SILENT: Log = Log { access: LogTarget::Off, error: LogTarget::Off };
+
 /// All that a provider's context borrows from.
 pub(super) struct World {
     pub(super) config: Config,
     pub(super) root: OwnedFd,
     pub(super) boards: Boards,
+    logs: Logs,
 }
 
 impl World {
@@ -24,7 +28,7 @@ impl World {
     pub(super) fn new(root: &Path) -> Self {
         let allow = Verbs::NONE.with(Verb::Read).with(Verb::List);
         let boards = Boards { started: 1_700_000_000, seal: "landlock <all>".into(), slots: Vec::new() };
-        Self { config: config(allow), root: open_root(root).unwrap(), boards }
+        Self { config: config(allow), root: open_root(root).unwrap(), boards, logs: Logs::open(&SILENT).unwrap() }
     }
 
     pub(super) fn allow(&mut self, allow: Verbs) {
@@ -46,6 +50,8 @@ impl World {
             // A test's few bytes are not worth a lifetime of their own.
             cache: Box::leak(Box::new(super::Cache::new(&self.config.cache))),
             known_digests: Box::leak(Box::new(KnownDigests::new(2))),
+            syncs: Box::leak(Box::default()),
+            logs: &self.logs,
             media_types: Box::leak(Box::default()),
             tally: Box::leak(Box::default()),
             scratch: Box::leak(Box::default()),
@@ -67,7 +73,7 @@ fn config(allow: Verbs) -> Config {
         },
         limits: Limits { ranges: 1, body_bytes: 1 << 40, ..defaults.limits },
         cache: Cache { bytes: 0, file_bytes: 0, digests: 0 },
-        log: Log { access: LogTarget::Off, error: LogTarget::Off },
+        log: SILENT,
         ..defaults
     }
 }

@@ -3,13 +3,12 @@
 //! The content goes to a temporary beside its target and takes the target's name only when it is complete:
 //! a reader sees the old file or the new one, whole.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use super::Context;
-use super::commit::{Commit, Rules, current, open_folder, split, write_refusal};
-use super::page::link;
-use super::quota::Quotas;
+use super::commit::{Commit, Rules, current, give_group, open_or_make_folder, split, write_refusal};
 use super::room::Room;
 use super::temporary::Temporary;
 use super::verify::Verification;
@@ -26,29 +25,33 @@ use crate::message::{
 pub fn upload(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
     refuse_what_is_no_whole(request)?;
     let (folder_path, name) = split(&request.path)?;
-    let folder = open_folder(ctx, folder_path)?;
     let rules = Rules {
         method: request.method,
         verbs: ctx.site.access.verbs(&request.path),
         preconditions: Preconditions::of(request.fields),
     };
+    let folder = open_or_make_folder(ctx, folder_path, &rules)?;
     let before = current(&folder, name)?;
     rules.decide(before.as_ref())?;
     let verification = Verification::of(request.fields, ctx.config.cache.digests > 0)?;
     let limit_bytes = ctx.config.limits.body_bytes.min(ctx.site.quotas.file_bytes(&request.path));
     // One that is too long for `limit_bytes` is refused for that, once the sink says how much it takes.
     let announced = request.framing.length().filter(|length| *length <= limit_bytes);
-    let quotas = Quotas::of(ctx, &request.path)?;
-    quotas.check(announced.unwrap_or(0).saturating_sub(before.map_or(0, |before| before.size)))?;
+    let commit = Commit::of(ctx, &request.path, rules)?;
+    commit.quotas.check(announced.unwrap_or(0).saturating_sub(before.map_or(0, |before| before.size)))?;
     let length = if request.framing == BodyFraming::Chunked { None } else { Some(announced.unwrap_or(0)) };
     let mut room = Room::check(&folder, length, ctx.config.uploads.min_free)?;
-    let temporary =
-        Temporary::create(Arc::new(folder), ctx.config.uploads.mode).map_err(|error| write_refusal(&error))?;
+    let temporary = make_temporary(ctx, folder).map_err(|error| write_refusal(&error))?;
     room.secure(temporary.file(), length.unwrap_or(0))?;
-    let (name, location) = (name.to_vec(), link(&request.path));
-    let commit = Commit { name, location, durability: ctx.config.uploads.durability, rules, quotas };
     let sink = Sink { temporary, commit, room, verification, stored_bytes: 0 };
     Ok(Handled::Receive(Receive { sink: Box::new(sink), limit_bytes, interim: None }))
+}
+
+/// The file that will be the target, with the mode and the group of new files.
+fn make_temporary(ctx: &Context<'_>, folder: File) -> io::Result<Temporary> {
+    let temporary = Temporary::create(Arc::new(folder), ctx.config.uploads.mode)?;
+    give_group(temporary.file(), ctx.config.uploads.group)?;
+    Ok(temporary)
 }
 
 /// A file is stored as the bytes that come, all of them at once.

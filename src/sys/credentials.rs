@@ -102,6 +102,25 @@ impl Account {
     }
 }
 
+/// The id of the group with this name.
+///
+/// # Errors
+/// When the user database can't be read.
+pub fn group_id(name: &str) -> io::Result<Option<u32>> {
+    Ok(Group::from_name(name)?.map(|group| group.gid.as_raw()))
+}
+
+/// Does the service, once it runs as this user and group, belong to that group? `None` if there is no such user.
+#[must_use]
+pub fn belongs_to(user: Option<&str>, group: Option<&str>, gid: u32) -> Option<bool> {
+    let gid = Gid::from_raw(gid);
+    if is_root() || user.is_some() {
+        return Account::find(user, group).ok().map(|account| account.gid == gid || account.groups.contains(&gid));
+    }
+    let own = nix::unistd::getgroups().ok()?;
+    Some(nix::unistd::getegid() == gid || own.contains(&gid))
+}
+
 /// The effective user id of this process.
 #[must_use]
 pub fn user_id() -> u32 {

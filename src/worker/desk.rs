@@ -8,9 +8,9 @@ use super::clients::Clients;
 use super::offload::Offload;
 use super::pace::Least;
 use crate::config::{Config, Hosts, SiteId, Sites};
-use crate::content::{Cache, Context, KnownDigests, MediaTypes, Now};
+use crate::content::{Cache, Context, FolderSyncs, KnownDigests, MediaTypes, Now};
 use crate::http::HeadLimits;
-use crate::log::AccessLog;
+use crate::log::{AccessLog, Logs};
 use crate::message::IMF_FIXDATE_BYTES;
 use crate::stats::{Boards, Tally};
 
@@ -28,6 +28,10 @@ pub(super) struct Desk {
     pub(super) cache: Cache,
     /// Digests of files.
     pub(super) known_digests: KnownDigests,
+    /// Folders that uploads bring to stable storage.
+    pub(super) syncs: FolderSyncs,
+    /// All logs, as they were opened last.
+    pub(super) logs: Logs,
     /// Media types by name.
     pub(super) media_types: MediaTypes,
     /// Counts of this wake.
@@ -65,6 +69,8 @@ impl Desk {
             boards: &self.boards,
             cache: &mut self.cache,
             known_digests: &self.known_digests,
+            syncs: &self.syncs,
+            logs: &self.logs,
             media_types: &self.media_types,
             tally: &mut self.tally,
             scratch: &mut self.scratch,

@@ -60,7 +60,6 @@ pub(super) struct EventLoop {
     #[doc(alias = "TMP_BUF")]
     buffer: Box<[u8]>,
     sweeper: Option<Sweeper>,
-    logs: Logs,
     board: &'static Board,
     vitals: Vitals,
     phase: Phase,
@@ -76,7 +75,6 @@ impl EventLoop {
         acceptor: Acceptor,
         desk: Desk,
         sweeper: Option<Sweeper>,
-        logs: Logs,
         board: &'static Board,
         vitals: Vitals,
     ) -> Self {
@@ -88,7 +86,6 @@ impl EventLoop {
             desk,
             buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
             sweeper,
-            logs,
             board,
             vitals,
             phase: Phase::Serving,
@@ -306,7 +303,7 @@ impl EventLoop {
         self.desk.access_log.flush();
         if let Ok(logs) = Logs::from_fds(&self.desk.config.log, fds) {
             self.desk.access_log.reopen(&logs);
-            self.logs = logs;
+            self.desk.logs = logs;
         }
     }
 

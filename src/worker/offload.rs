@@ -10,8 +10,9 @@ use crate::message::{BodySink, BodySource, Job, PIECE_BYTES, Progress, Receive, 
 use crate::sys::epoll::Waker;
 use crate::sys::process;
 
-/// Threads that sync, rename, delete.
-const DISK_THREADS: usize = 2;
+/// Threads that sync, rename, delete. They mostly wait for the disk, and what waits together is synced together: by one
+/// commit of the file system's journal, and by one sync of a folder.
+const DISK_THREADS: usize = 8;
 /// Threads that draw, hash and list, at a lower priority than the loop.
 const SOURCE_THREADS: usize = 2;
 /// Tasks that wait for a thread, a pool. A connection has at most one, so this is also how many may be busy at once.

@@ -15,7 +15,7 @@ use super::sweep::Sweeper;
 use super::vitals::Vitals;
 use super::{sandbox, seccomp};
 use crate::config::Hosts;
-use crate::content::{Cache, KnownDigests, MediaTypes};
+use crate::content::{Cache, FolderSyncs, KnownDigests, MediaTypes};
 use crate::heritage::Heritage;
 use crate::log::{AccessLog, Level};
 use crate::stats::{Tally, WorkerState};
@@ -51,8 +51,9 @@ fn serve(mut heritage: Heritage) -> Result<(), Box<dyn std::error::Error>> {
         MediaTypes::default()
     });
     // 4. Landlock, before any thread exists: it binds the calling thread and its children.
+    let makes_folders = config.uploads.make_folders && config.sites.can_write();
     let roots: Vec<Root<'_>> = (heritage.roots.iter())
-        .map(|(id, root)| Root { fd: root.as_fd(), can_write: config.sites.get(id).access.can_write() })
+        .map(|(id, root)| Root { fd: root.as_fd(), can_write: config.sites.get(id).access.can_write(), makes_folders })
         .collect();
     let mut seal = sandbox::seal_filesystem(&roots, config.sandbox)?;
     // 5. The helper threads, before the filter that forbids to make any.
@@ -62,7 +63,7 @@ fn serve(mut heritage: Heritage) -> Result<(), Box<dyn std::error::Error>> {
         sweeper.sweep();
     }
     // 6. The system call filter, on every thread.
-    seal.add_filter(seccomp::allow_only_needed_calls(), config.sandbox)?;
+    seal.add_filter(seccomp::allow_only_needed_calls(makes_folders), config.sandbox)?;
 
     file::probe_beneath(heritage.roots.default.as_fd())
         .map_err(|error| format!("openat2(2) is refused here: {error}"))?;
@@ -74,6 +75,8 @@ fn serve(mut heritage: Heritage) -> Result<(), Box<dyn std::error::Error>> {
     let desk = Desk {
         cache: Cache::new(&config.cache),
         known_digests: KnownDigests::new(config.cache.digests),
+        syncs: FolderSyncs::default(),
+        logs: heritage.logs.clone(),
         media_types,
         hosts: Hosts::of(&config.sites),
         roots: heritage.roots,
@@ -93,7 +96,7 @@ fn serve(mut heritage: Heritage) -> Result<(), Box<dyn std::error::Error>> {
     };
     let acceptor = Acceptor::new(heritage.entrances, desk.config.limits.connections);
     let seal = desk.boards.seal.clone();
-    let mut event_loop = EventLoop::new(epoll, acceptor, desk, sweeper, heritage.logs, board, vitals);
+    let mut event_loop = EventLoop::new(epoll, acceptor, desk, sweeper, board, vitals);
     event_loop.join(&heritage.control)?;
     board.connections.store(0, Relaxed);
     board.ready_since.store(now.unix_seconds, Relaxed);

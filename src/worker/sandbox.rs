@@ -45,6 +45,8 @@ pub struct Root<'r> {
     pub fd: BorrowedFd<'r>,
     /// May a client of its site change anything?
     pub can_write: bool,
+    /// And make folders on the way to a new file?
+    pub makes_folders: bool,
 }
 
 /// Why a worker can't be sealed as its configuration wants.
@@ -116,7 +118,7 @@ fn enforce(roots: &[Root<'_>]) -> Result<RestrictionStatus, RulesetError> {
     // Up to ABI 8: ABI 9 would also forbid to send to /dev/log by its path, which the syslog log does with a socket
     // that was made before the seal, and there is no other socket to send from (the system call filter sees to that).
     let all_files = AccessFs::from_all(ABI::V8);
-    let rules = roots.iter().map(|root| Ok::<_, RulesetError>(PathBeneath::new(root.fd, rights(root.can_write))));
+    let rules = roots.iter().map(|root| Ok::<_, RulesetError>(PathBeneath::new(root.fd, rights(root))));
     Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(all_files)?
@@ -128,11 +130,16 @@ fn enforce(roots: &[Root<'_>]) -> Result<RestrictionStatus, RulesetError> {
 }
 
 /// What a worker may do beneath a root. To write means: make a new file, write it, put it in the place of another in
-/// the same folder, remove it. Not to make folders, links, devices or sockets, not to cut a file off (a file is
-/// replaced whole or not at all), not to run a program.
-fn rights(can_write: bool) -> BitFlags<AccessFs> {
+/// the same folder, remove it; and to make a folder, if the configuration says that. Not to make links, devices or
+/// sockets, not to cut a file off (a file is replaced whole or not at all), not to run a program.
+fn rights(root: &Root<'_>) -> BitFlags<AccessFs> {
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
-    if can_write { read | AccessFs::WriteFile | AccessFs::MakeReg | AccessFs::RemoveFile } else { read }
+    let write = AccessFs::WriteFile | AccessFs::MakeReg | AccessFs::RemoveFile;
+    match root {
+        Root { can_write: false, .. } => read,
+        Root { makes_folders: false, .. } => read | write,
+        Root { makes_folders: true, .. } => read | write | AccessFs::MakeDir,
+    }
 }
 
 impl Seal {
@@ -201,7 +208,9 @@ mod tests {
         fs::create_dir(folder.path().join("sub")).unwrap();
         let root = open_root(folder.path()).unwrap();
         let child = fork(|| {
-            let seal = seal_filesystem(&[Root { fd: root.as_fd(), can_write }], Sandbox::Required).unwrap();
+            let seal =
+                seal_filesystem(&[Root { fd: root.as_fd(), can_write, makes_folders: false }], Sandbox::Required)
+                    .unwrap();
             assert!(seal.files.is_ok());
             test(folder.path());
             ExitCode::SUCCESS
@@ -309,7 +318,7 @@ mod tests {
         let roots = [&reading, &writing].map(|folder| open_root(folder.path()).unwrap());
         let child = fork(|| {
             let roots = [(&roots[0], false), (&roots[1], true)];
-            let roots = roots.map(|(root, can_write)| Root { fd: root.as_fd(), can_write });
+            let roots = roots.map(|(root, can_write)| Root { fd: root.as_fd(), can_write, makes_folders: false });
             seal_filesystem(&roots, Sandbox::Required).unwrap();
             assert_eq!(fs::read_dir(reading.path()).unwrap().count(), 0);
             assert!(denied(make(&reading.path().join("new"))));

@@ -13,13 +13,13 @@ use seccompiler::{
 use super::sandbox::SealError;
 
 /// Allows the calls of the tables below to every thread of this process, and refuses all others, for ever. Gives how
-/// many are allowed.
+/// many are allowed. `makes_folders`: may an upload make the folders on its way?
 ///
 /// # Errors
 /// If the kernel does not take the filter, or this processor has none.
-pub fn allow_only_needed_calls() -> Result<usize, SealError> {
+pub fn allow_only_needed_calls(makes_folders: bool) -> Result<usize, SealError> {
     let filter_error = |error: seccompiler::Error| SealError::Filter(error.to_string());
-    let rules = rules().map_err(|error| filter_error(error.into()))?;
+    let rules = rules(makes_folders).map_err(|error| filter_error(error.into()))?;
     let count = rules.len();
     let program = compile(rules).map_err(|error| filter_error(error.into()))?;
     seccompiler::apply_filter_all_threads(&program).map_err(filter_error)?;
@@ -78,11 +78,15 @@ const PLAIN: &[c_long] = &[
     libc::SYS_readlinkat,
     // Uploads: stable storage, the commit lock, and into place. Landlock refuses them to a worker that may not write.
     // Not `ftruncate`, and `fallocate` in one mode only, see below: a log that was opened before the seal could be
-    // emptied with them. Permissions by descriptor only: by path they would reach files of this user outside the root.
+    // emptied with them. Permissions, owners and attributes by descriptor only: by path they would reach files of this user outside the root.
     libc::SYS_fsync,
     libc::SYS_fdatasync,
     libc::SYS_flock,
     libc::SYS_fchmod,
+    libc::SYS_fchown,
+    libc::SYS_flistxattr,
+    libc::SYS_fgetxattr,
+    libc::SYS_fsetxattr,
     libc::SYS_renameat,
     libc::SYS_renameat2,
     libc::SYS_linkat,
@@ -124,8 +128,9 @@ const PLAIN: &[c_long] = &[
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-fn rules() -> Result<Rules, BackendError> {
-    let mut rules: Rules = PLAIN.iter().map(|call| (*call, Vec::new())).collect();
+fn rules(makes_folders: bool) -> Result<Rules, BackendError> {
+    let folders = makes_folders.then_some(&libc::SYS_mkdirat);
+    let mut rules: Rules = PLAIN.iter().chain(folders).map(|call| (*call, Vec::new())).collect();
     for (call, conditions) in looked_at() {
         let conditions: Result<Vec<_>, _> = conditions.into_iter().map(Argument::condition).collect();
         rules.entry(call).or_default().push(SeccompRule::new(conditions?)?);
@@ -230,7 +235,7 @@ mod tests {
     fn sealed<T>(prepare: impl FnOnce() -> T, test: impl FnOnce(T)) {
         let child = fork(|| {
             let prepared = prepare();
-            allow_only_needed_calls().unwrap();
+            allow_only_needed_calls(false).unwrap();
             test(prepared);
             ExitCode::SUCCESS
         });
@@ -374,7 +379,7 @@ mod tests {
     #[test]
     fn a_worker_may_still_abort() {
         let child = fork(|| {
-            let _ = allow_only_needed_calls();
+            let _ = allow_only_needed_calls(false);
             std::process::abort()
         });
         assert_eq!(wait(child.unwrap()).unwrap(), Ended::Killed(libc::SIGABRT));

@@ -15,7 +15,7 @@ use super::desk::Desk;
 use super::offload::Offload;
 use super::transport::{Transferred, Transport};
 use crate::config::{AccessRule, AccessRules, Config, Durability, Hosts, Verb, Verbs};
-use crate::content::{Cache, KnownDigests, MediaTypes, Now};
+use crate::content::{Cache, FolderSyncs, KnownDigests, MediaTypes, Now};
 use crate::log::{AccessLog, Logs};
 use crate::message::HttpDate;
 use crate::stats::{Boards, Tally};
@@ -80,12 +80,14 @@ pub(super) fn desk(root: &Path) -> Desk {
     config.limits.head_bytes = 2048;
     config.limits.target_bytes = 512;
     let now = Now { unix_seconds: 4_000_000_000, nanoseconds: 0 };
+    let logs = Logs::open(&config.log).unwrap();
     Desk {
         hosts: Hosts::of(&config.sites),
         roots: Arc::new(config.sites.try_map(|site| open_root(&site.root)).unwrap()),
         boards: Boards { started: 0, seal: String::new(), slots: Vec::new() },
         cache: Cache::new(&config.cache),
         known_digests: KnownDigests::new(config.cache.digests),
+        syncs: FolderSyncs::default(),
         media_types: MediaTypes::default(),
         tally: Tally::default(),
         clients: Clients::default(),
@@ -95,7 +97,8 @@ pub(super) fn desk(root: &Path) -> Desk {
         monotonic_ms: 0,
         date: HttpDate::from_unix_seconds(now.unix_seconds).imf_fixdate(),
         offload: Offload::start().unwrap(),
-        access_log: AccessLog::new(&Logs::open(&config.log).unwrap()),
+        access_log: AccessLog::new(&logs),
+        logs,
         is_draining: false,
         turn_bytes: 1000,
         config: Arc::new(config),
@@ -121,6 +124,11 @@ pub(super) fn converse(desk: &mut Desk, pieces: &[&[u8]], send_limit: usize) -> 
             epoll.wait(1000).unwrap();
             desk.offload.waker().clear();
             while let Some((_, outcome)) = desk.offload.next_outcome() {
+                if let Outcome::Verdict { verdict, .. } = outcome {
+                    assert_eq!(desk.verdicts.settle(verdict, 0), [token]);
+                    connection.take_verdict(desk);
+                    continue;
+                }
                 let flow = connection.take_outcome(outcome, desk);
                 assert!(!matches!(flow, Flow::Close(_)), "a helper thread failed");
             }

@@ -223,7 +223,7 @@ mod tests {
     use super::*;
 
     fn identity(kind: FileKind, size: u64, modified: i128) -> Identity {
-        Identity { device: 0, inode: 0, kind, mode: 0, size, modified, changed: 0, links: 1, uid: 0 }
+        Identity { device: 0, inode: 0, kind, mode: 0, size, modified, changed: 0, links: 1, uid: 0, gid: 0 }
     }
 
     fn ordered(sort: Sort, order: Order) -> String {

@@ -8,11 +8,9 @@ use super::part::{Found, Part};
 use super::record::Record;
 use super::sink::{Intent, Sink, check_size, inconsistent, with_limit};
 use super::{UploadId, limit, place};
-use crate::content::commit::{Commit, Rules, split, write_refusal};
-use crate::content::page::link;
-use crate::content::quota::Quotas;
+use crate::content::Context;
+use crate::content::commit::{Commit, Rules, write_refusal};
 use crate::content::room::Room;
-use crate::content::{Context, ErrorForm};
 use crate::message::{
     FieldName, Handled, Method, PARTIAL_UPLOAD, Preconditions, Problem, Provided, Receive, Refusal, Request, Status,
     UploadState, Value, Worked,
@@ -40,8 +38,7 @@ pub(super) fn append(ctx: &Context<'_>, request: &Request<'_>, id: UploadId) -> 
     let room = Room::check(&place.folder, None, ctx.config.uploads.min_free)?;
     let commit = if is_last { Some(commit(ctx, request)?) } else { None };
     let announced = Announced::of(request.fields, ctx.config.cache.digests > 0)?;
-    let error_form = ErrorForm::of(request.fields);
-    let intent = Intent { commit, address: None, announced, limit, error_form, mode: ctx.config.uploads.mode };
+    let intent = Intent::of(ctx, request, commit, announced, limit);
     let appending = Appending { state, offset, is_last, content_bytes, intent, room };
     Ok(Handled::Prepare(Opening::new(place, move |found| match found {
         Found::Open(part) => appending.begin(part),
@@ -64,16 +61,10 @@ fn check_media_type(request: &Request<'_>) -> Result<(), Refusal> {
 
 /// What will make a file of the upload. The verbs are those of this request: who lost a right meanwhile has lost it.
 fn commit(ctx: &Context<'_>, request: &Request<'_>) -> Result<Commit, Refusal> {
-    let (_, name) = split(&request.path)?;
     let verbs = ctx.site.access.verbs(&request.path);
-    Ok(Commit {
-        name: name.to_vec(),
-        location: link(&request.path),
-        durability: ctx.config.uploads.durability,
-        // Method and preconditions are those of the request that began the upload.
-        rules: Rules { method: Method::Put, verbs, preconditions: Preconditions::default() },
-        quotas: Quotas::of(ctx, &request.path)?,
-    })
+    // Method and preconditions are those of the request that began the upload.
+    let rules = Rules { method: Method::Put, verbs, preconditions: Preconditions::default() };
+    Commit::of(ctx, &request.path, rules)
 }
 
 /// A request that wants to go on.

@@ -7,12 +7,11 @@ use super::part::Place;
 use super::record::Record;
 use super::sink::{Intent, Sink, check_size, inconsistent};
 use super::{UploadId, limit};
-use crate::content::commit::{Commit, Rules, current, open_folder, split, write_refusal};
+use crate::content::Context;
+use crate::content::commit::{Commit, Rules, current, open_or_make_folder, split, write_refusal};
 use crate::content::page::link;
-use crate::content::quota::Quotas;
 use crate::content::room::Room;
 use crate::content::upload::refuse_what_is_no_whole;
-use crate::content::{Context, ErrorForm};
 use crate::message::{
     BodyFraming, FieldName, Handled, Interim, Preconditions, Provided, Receive, Refusal, Request, ResponseFields,
     Status, UploadState, Version, Work, Worked,
@@ -42,12 +41,12 @@ pub fn create(ctx: &Context<'_>, request: &Request<'_>) -> Provided {
     let state = UploadState::of(request.fields);
     let is_last = state.is_complete == Some(true);
     let (folder_path, name) = split(&request.path)?;
-    let folder = open_folder(ctx, folder_path)?;
     let rules = Rules {
         method: request.method,
         verbs: ctx.site.access.verbs(&request.path),
         preconditions: Preconditions::of(request.fields),
     };
+    let folder = open_or_make_folder(ctx, folder_path, &rules)?;
     let before = current(&folder, name)?;
     rules.decide(before.as_ref())?;
     let announced = Announced::of(request.fields, ctx.config.cache.digests > 0)?;
@@ -57,24 +56,16 @@ pub fn create(ctx: &Context<'_>, request: &Request<'_>) -> Provided {
     check_size(&limit, 0, content_bytes.unwrap_or(0))?;
     check_size(&limit, length.unwrap_or(0), length.unwrap_or(0))?;
     let expected = length.or(content_bytes).unwrap_or(0);
-    let quotas = Quotas::of(ctx, &request.path)?;
-    quotas.check(expected.saturating_sub(before.map_or(0, |before| before.size)))?;
+    let commit = Commit::of(ctx, &request.path, rules)?;
+    commit.quotas.check(expected.saturating_sub(before.map_or(0, |before| before.size)))?;
     Room::check(&folder, Some(expected), ctx.config.uploads.min_free)?;
     let room = Room::check(&folder, None, ctx.config.uploads.min_free)?;
     let id = UploadId::random().map_err(|error| write_refusal(&error))?;
     let place = Place { folder: std::sync::Arc::new(folder), ..super::place(ctx, request, id)? };
     let address = format!("{}?{}", link(&request.path), id.query());
     let interim = interim(request, &state, &address, limit.to_string());
-    let commit = is_last.then(|| Commit {
-        name: name.to_vec(),
-        location: link(&request.path),
-        durability: ctx.config.uploads.durability,
-        rules,
-        quotas,
-    });
-    let error_form = ErrorForm::of(request.fields);
-    let mode = ctx.config.uploads.mode;
-    let intent = Intent { commit, address: Some(address), announced, limit, error_form, mode };
+    let commit = is_last.then_some(commit);
+    let intent = Intent { address: Some(address), ..Intent::of(ctx, request, commit, announced, limit) };
     let record = Record::new(place.target.clone(), request.method, request.fields, length);
     Ok(Handled::Prepare(Box::new(Beginning { place, record, intent, room, interim })))
 }

@@ -15,7 +15,7 @@ use super::offset::acknowledge;
 use super::part::Part;
 use super::record::MODE;
 use super::sink::{Intent, inconsistent};
-use crate::content::commit::write_refusal;
+use crate::content::commit::{give_group, write_refusal};
 use crate::content::error;
 use crate::content::temporary::Temporary;
 use crate::message::{
@@ -169,6 +169,7 @@ impl Finishing {
         part.record.complete(part.offset);
         part.write_record().map_err(failed)?;
         file::set_mode(&part.file, intent.mode).map_err(failed)?;
+        give_group(&part.file, intent.group).map_err(failed)?;
         let Part { place, file, .. } = part;
         match commit.run(Temporary::adopt(place.folder.clone(), place.id.name(Kind::Part), file)) {
             Ok(mut response) => {

@@ -4,10 +4,10 @@
 use super::digests::Announced;
 use super::finish::Finishing;
 use super::part::Part;
-use crate::content::ErrorForm;
 use crate::content::commit::{Commit, write_refusal};
 use crate::content::room::Room;
-use crate::message::{BodySink, FieldName, Fields, Finish, Problem, Refusal, Status, UploadLimit};
+use crate::content::{Context, ErrorForm};
+use crate::message::{BodySink, FieldName, Fields, Finish, Problem, Refusal, Request, Status, UploadLimit};
 
 /// What a request wants, as far as it must be known when its content is there.
 pub(super) struct Intent {
@@ -18,8 +18,23 @@ pub(super) struct Intent {
     pub(super) announced: Announced,
     pub(super) limit: UploadLimit,
     pub(super) error_form: ErrorForm,
-    /// Permission bits of a new file.
+    /// Permission bits of a new file, and its group if it has one of its own.
     pub(super) mode: u32,
+    pub(super) group: Option<u32>,
+}
+
+impl Intent {
+    /// That of a request to an upload that has begun.
+    pub(super) fn of(
+        ctx: &Context<'_>,
+        request: &Request<'_>,
+        commit: Option<Commit>,
+        announced: Announced,
+        limit: UploadLimit,
+    ) -> Self {
+        let (mode, group) = (ctx.config.uploads.mode, ctx.config.uploads.group);
+        Self { commit, address: None, announced, limit, error_form: ErrorForm::of(request.fields), mode, group }
+    }
 }
 
 /// Takes the content.

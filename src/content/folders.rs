@@ -1,0 +1,115 @@
+//! Folders on the way to a new file: made where the configuration says so, and brought to stable storage with the file.
+//! Process: worker, sealed; `Ancestors::sync` on a helper thread. Trusts: nothing. Fails with: 400, 403, 409, 507.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use super::Context;
+use super::commit::{open_folder, write_refusal};
+use super::syncs::FolderSyncs;
+use crate::message::{Refusal, Status};
+use crate::sys::failure::WriteFailure;
+use crate::sys::file::{self, FileKind};
+
+/// More than this for one file is no tree that somebody wants.
+const MADE_AT_ONCE: usize = 32;
+/// `NAME_MAX` of every Linux file system.
+pub(super) const NAME_LIMIT_BYTES: usize = 255;
+
+/// Makes every folder of this path that is not there, and opens the last. An upload that fails later leaves them: a
+/// neighbour may have found them by then.
+pub(super) fn make(ctx: &Context<'_>, path: &[u8]) -> Result<File, Refusal> {
+    let missing: Vec<&[u8]> =
+        prefixes(path).filter(|prefix| file::identity_beneath(ctx.root, prefix).is_err()).collect();
+    if missing.len() > MADE_AT_ONCE {
+        let detail =
+            format!("{} folders would have to be made for this file; the limit is {MADE_AT_ONCE}.", missing.len());
+        return Err(Refusal::new(Status::CONFLICT, detail));
+    }
+    for prefix in missing {
+        let bare = prefix.strip_suffix(b"/").unwrap_or(prefix);
+        let slash = memchr::memrchr(b'/', bare).map_or(0, |at| at + 1);
+        let (parent, name) = bare.split_at(slash);
+        if name.len() > NAME_LIMIT_BYTES {
+            return Err(Refusal::new(Status::BAD_REQUEST, "The name of a folder is longer than 255 bytes."));
+        }
+        let parent = open_folder(ctx, parent)?;
+        match file::make_folder(parent.as_fd(), name, folder_mode(ctx.config.uploads.mode)) {
+            Ok(()) => give_group(ctx, prefix)?,
+            // Another upload was quicker.
+            Err(error) if WriteFailure::of(&error) == WriteFailure::Taken => {}
+            Err(error) => return Err(write_refusal(&error)),
+        }
+    }
+    open_folder(ctx, path)
+}
+
+fn give_group(ctx: &Context<'_>, path: &[u8]) -> Result<(), Refusal> {
+    let Some(group) = ctx.config.uploads.group else { return Ok(()) };
+    let folder = open_folder(ctx, path)?;
+    file::set_owner(&folder, None, Some(group)).map_err(|error| write_refusal(&error))
+}
+
+/// Who may read the files of a folder may also go into it.
+fn folder_mode(file_mode: u32) -> u32 {
+    file_mode | (file_mode & 0o444) >> 2
+}
+
+/// `/a/b/` comes from `/`, and `/` itself is there: the path of each folder on the way, from the root down.
+fn prefixes(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let ends = path.iter().enumerate().skip(1).filter(|(_, byte)| **byte == b'/').map(|(at, _)| at + 1);
+    ends.filter_map(move |end| path.get(..end))
+}
+
+/// The folders above that of a target. Where folders are made, anybody may have made them just now.
+pub(super) struct Ancestors {
+    root: OwnedFd,
+    /// Of the target's folder.
+    path: Vec<u8>,
+}
+
+impl Ancestors {
+    /// Those above the folder with this path; none where no folders are made.
+    ///
+    /// # Errors
+    /// When no descriptor is left.
+    pub(super) fn of(ctx: &Context<'_>, path: &[u8]) -> Result<Option<Self>, Refusal> {
+        if !ctx.config.uploads.make_folders || path == b"/" {
+            return Ok(None);
+        }
+        let root = ctx.root.try_clone_to_owned().map_err(|error| write_refusal(&error))?;
+        Ok(Some(Self { root, path: path.to_vec() }))
+    }
+
+    /// Brings the entry of each folder on the way to stable storage: it stands in the folder above.
+    pub(super) fn sync(&self, syncs: &FolderSyncs) -> io::Result<()> {
+        let above = std::iter::once(&b"/"[..]).chain(prefixes(&self.path).filter(|prefix| *prefix != self.path));
+        for path in above {
+            let folder = file::open_beneath(self.root.as_fd(), path)?;
+            if file::identity(&folder)?.kind == FileKind::Directory {
+                syncs.sync(&folder)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_goes_down_folder_by_folder() {
+        let of = |path: &'static str| prefixes(path.as_bytes()).map(<[u8]>::to_vec).collect::<Vec<_>>();
+        assert_eq!(of("/a/bc/"), [b"/a/".to_vec(), b"/a/bc/".to_vec()]);
+        assert_eq!(of("/").len(), 0);
+    }
+
+    #[test]
+    fn a_folder_may_be_entered_by_whom_it_may_be_read() {
+        for (file, folder) in [(0o644, 0o755), (0o640, 0o750), (0o600, 0o700), (0o664, 0o775)] {
+            assert_eq!(folder_mode(file), folder, "{file:o}");
+        }
+    }
+}
