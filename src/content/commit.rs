@@ -221,7 +221,15 @@ impl Commit {
             return Ok(());
         }
         self.syncs.sync(folder)?;
-        self.ancestors.as_ref().map_or(Ok(()), |ancestors| ancestors.sync(&self.syncs))
+        self.sync_ancestors()
+    }
+
+    /// Brings the folders that were made on the way to stable storage.
+    pub(super) fn sync_ancestors(&self) -> io::Result<()> {
+        match self.durability {
+            Durability::Full => self.ancestors.as_ref().map_or(Ok(()), |ancestors| ancestors.sync(&self.syncs)),
+            Durability::None => Ok(()),
+        }
     }
 }
 

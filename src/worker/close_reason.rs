@@ -15,8 +15,6 @@ pub(super) enum CloseReason {
     TimedOut,
     /// The client went away in the middle of a request or reply.
     Aborted,
-    /// A later request goes on with what this one was sending.
-    Superseded,
     /// A file got shorter, or a source failed, while it was sent.
     ContentLost,
     /// Helper threads have more work than they can take.
@@ -35,7 +33,7 @@ impl CloseReason {
         match self {
             Self::TimedOut => tally.timeouts += 1,
             Self::TurnedAway => tally.refused += 1,
-            Self::Aborted | Self::Superseded | Self::ContentLost | Self::Overloaded | Self::NotProxied => {
+            Self::Aborted | Self::ContentLost | Self::Overloaded | Self::NotProxied => {
                 tally.aborts += 1;
             }
             Self::ClientDone | Self::Answered | Self::Idle | Self::ShutDown => {}

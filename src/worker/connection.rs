@@ -11,7 +11,7 @@ use super::exchange::{Asked, Awaiting, Receiving, Sending};
 use super::offload::Outcome;
 use super::pace::Pace;
 use super::transport::Transport;
-use crate::message::{FieldName, Method, Response, Status, Value, boolean_text};
+use crate::message::{FieldName, Method, Refusal, Response, Status, Value, boolean_text};
 use crate::sys::epoll::Event;
 
 /// How many steps (heads, pieces of content, pieces of a reply) a connection takes before others have their turn.
@@ -289,6 +289,12 @@ impl Connection {
             State::RecvBody(receiving) => receiving.taker.is_superseded(),
             State::RecvProxy | State::RecvHead | State::AwaitJob(_) | State::SendReply(_) | State::Linger => false,
         }
+    }
+
+    /// Ends for a later request what its client has given up.
+    pub(super) fn give_way(&mut self, desk: &mut Desk) -> Flow {
+        let refusal = Refusal::closing(Status::CONFLICT, "A later request has taken the place of this one.");
+        self.refuse_body(&refusal, desk)
     }
 
     /// Is it between two requests, with nothing owed to either side?

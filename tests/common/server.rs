@@ -185,6 +185,18 @@ impl Server {
         assert_eq!(self.workers(), workers, "no worker has died\n{}", self.said());
     }
 
+    /// Kills all of it at once, so that nobody can put anything in order, and gives back the site.
+    pub(crate) fn kill_all(mut self) -> Site {
+        let workers = self.workers();
+        for pid in std::iter::once(self.supervisor()).chain(workers.iter().copied()) {
+            // A worker may be gone already: it asked the kernel to be killed with its supervisor.
+            let _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
+        }
+        self.exit = Some(self.child.wait().unwrap());
+        until("no worker is left", || workers.iter().all(|worker| !processes::lives(*worker)));
+        std::mem::replace(&mut self.site, Site::empty())
+    }
+
     /// Has the supervisor ended?
     pub(crate) fn has_ended(&mut self) -> bool {
         self.exit = self.exit.or(self.child.try_wait().unwrap());

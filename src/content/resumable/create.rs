@@ -6,7 +6,7 @@ use super::digests::Announced;
 use super::part::Place;
 use super::record::Record;
 use super::sink::{Intent, Sink, check_size, inconsistent};
-use super::{UploadId, limit};
+use super::{UploadId, limit, place_in};
 use crate::content::Context;
 use crate::content::commit::{Commit, Rules, current, open_or_make_folder, split, write_refusal};
 use crate::content::page::link;
@@ -61,13 +61,12 @@ pub fn create(ctx: &Context<'_>, request: &Request<'_>) -> Provided {
     Room::check(&folder, Some(expected), ctx.config.uploads.min_free)?;
     let room = Room::check(&folder, None, ctx.config.uploads.min_free)?;
     let id = UploadId::random().map_err(|error| write_refusal(&error))?;
-    let place = Place { folder: std::sync::Arc::new(folder), ..super::place(ctx, request, id)? };
+    let place = place_in(ctx, folder, name, id);
     let address = format!("{}?{}", link(&request.path), id.query());
     let interim = interim(request, &state, &address, limit.to_string());
-    let commit = is_last.then_some(commit);
-    let intent = Intent { address: Some(address), ..Intent::of(ctx, request, commit, announced, limit) };
+    let intent = Intent { address: Some(address), ..Intent::of(ctx, request, Some(commit), announced, limit) };
     let record = Record::new(place.target.clone(), request.method, request.fields, length);
-    Ok(Handled::Prepare(Box::new(Beginning { place, record, intent, room, interim })))
+    Ok(Handled::Prepare(Box::new(Beginning { place, record, intent, is_last, room, interim })))
 }
 
 /// 104, for those who understand it, before content that may break off.
@@ -111,15 +110,19 @@ struct Beginning {
     place: Place,
     record: Record,
     intent: Intent,
+    is_last: bool,
     room: Room,
     interim: Option<Box<Interim>>,
 }
 
 impl Work for Beginning {
     fn advance(self: Box<Self>) -> Worked {
-        let Self { place, record, intent, room, interim } = *self;
-        match place.begin(record) {
+        let Self { place, record, mut intent, is_last, room, interim } = *self;
+        // Folders that were made for it must be there as long as it is.
+        let synced = intent.commit.as_ref().map_or(Ok(()), Commit::sync_ancestors);
+        match synced.map_err(|error| write_refusal(&error)).and_then(|()| place.begin(record)) {
             Ok(part) => {
+                intent.commit = intent.commit.filter(|_| is_last);
                 let sink = Sink::new(part, intent, room);
                 // The sink itself has the limits, for it can say which.
                 Worked::Ready(Receive { sink, limit_bytes: u64::MAX, interim })

@@ -18,6 +18,7 @@ mod part;
 mod record;
 mod sink;
 
+use std::fs::File;
 use std::sync::Arc;
 
 use super::Context;
@@ -78,12 +79,17 @@ fn limit(ctx: &Context<'_>, path: &[u8]) -> UploadLimit {
 /// Where the upload of this request is.
 fn place(ctx: &Context<'_>, request: &Request<'_>, id: UploadId) -> Result<Place, Refusal> {
     let (folder_path, name) = split(&request.path)?;
-    Ok(Place {
-        folder: Arc::new(open_folder(ctx, folder_path)?),
+    Ok(place_in(ctx, open_folder(ctx, folder_path)?, name, id))
+}
+
+/// The same in a folder that is open.
+fn place_in(ctx: &Context<'_>, folder: File, name: &[u8], id: UploadId) -> Place {
+    Place {
+        folder: Arc::new(folder),
         id,
         target: link(name),
         durability: ctx.config.uploads.durability,
         expiry_seconds: ctx.config.resumable.expiry.as_secs(),
         now: ctx.now,
-    })
+    }
 }

@@ -57,7 +57,7 @@ impl Sink {
 impl BodySink for Sink {
     fn take(&mut self, chunk: &[u8]) -> Result<(), Refusal> {
         if self.is_superseded() {
-            return Err(Refusal::closing(Status::CONFLICT, "A later request goes on with this upload."));
+            return Err(Refusal::closing(Status::CONFLICT, "A later request has taken the place of this one."));
         }
         let end = self.part.offset.saturating_add(chunk.len() as u64);
         if self.part.record.length.is_some_and(|length| end > length) {
