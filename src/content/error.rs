@@ -2,14 +2,19 @@
 //! Process: worker, sealed. Trusts: nothing. Blocks: never. Fails with: nothing; it is the last resort.
 //! RFC 9457 (problem details), RFC 9110 section 15.4 (redirects).
 
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use maud::html;
 use serde::Serialize;
 
 use super::page;
-use crate::message::{Accept, Body, FieldName, Fields, Problem, Refusal, Response, Value};
+use crate::message::{Accept, Body, Digests, FieldName, Fields, Prepared, Problem, Refusal, Response, Status, Value};
 
 /// In which form an error is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum ErrorForm {
     /// For a person.
     #[default]
@@ -49,9 +54,9 @@ struct Document<'r> {
 }
 
 impl<'r> Document<'r> {
-    fn of(refusal: &'r Refusal) -> Self {
-        let (r#type, title, offsets) = match refusal.problem {
-            Problem::Blank => ("about:blank", refusal.status.reason(), None),
+    fn of(problem: Problem, status: Status, detail: &'r str) -> Self {
+        let (r#type, title, offsets) = match problem {
+            Problem::Blank => ("about:blank", status.reason(), None),
             Problem::MismatchingUploadOffset { expected, provided } => (
                 "https://iana.org/assignments/http-problem-types#mismatching-upload-offset",
                 "Mismatching Upload Offset",
@@ -67,7 +72,14 @@ impl<'r> Document<'r> {
             ),
         };
         let (expected_offset, provided_offset) = offsets.unzip();
-        Self { r#type, title, status: refusal.status.code(), detail: &refusal.detail, expected_offset, provided_offset }
+        Self { r#type, title, status: status.code(), detail, expected_offset, provided_offset }
+    }
+
+    fn json(&self) -> Vec<u8> {
+        // Text and numbers can always be written as JSON.
+        let mut bytes = serde_json::to_vec(self).unwrap_or_default();
+        bytes.push(b'\n');
+        bytes
     }
 }
 
@@ -93,25 +105,55 @@ fn explain(refusal: &Refusal, form: ErrorForm) -> Response {
     let status = refusal.status;
     // Only a program can make anything of a kind.
     let form = if refusal.problem == Problem::Blank { form } else { ErrorForm::Problem };
+    let body = match refusal.detail {
+        _ if refusal.problem != Problem::Blank => {
+            Body::Bytes(Document::of(refusal.problem, status, &refusal.detail).json())
+        }
+        Cow::Borrowed(detail) => prepared(status, form, detail),
+        Cow::Owned(ref detail) => Body::Bytes(render(status, form, detail)),
+    };
     let response = match form {
-        ErrorForm::Page => {
-            let title = format!("{} {}", status.code(), status.reason());
-            let content = html! {
-                p { (refusal.detail) }
-                p { a href="/" { "To the start page" } }
-            };
-            page::respond(status, page::page(&title, &content))
-        }
-        ErrorForm::Problem => {
-            // Text and a number can always be written as JSON.
-            let mut bytes = serde_json::to_vec(&Document::of(refusal)).unwrap_or_default();
-            bytes.push(b'\n');
-            Response::with_body(status, "application/problem+json", Body::Bytes(bytes))
-        }
+        ErrorForm::Page => page::respond(status, body),
+        ErrorForm::Problem => Response::with_body(status, "application/problem+json", body),
     };
     // 404, 405, 410, 414 and 501 may be cached unless told otherwise (RFC 9110 section 15.1), and what is missing now
     // may be uploaded in a second.
     response.with_field(FieldName::CacheControl, "no-store").with_field(FieldName::Vary, "Accept")
+}
+
+/// Status, form and words.
+type Key = (u16, ErrorForm, &'static str);
+
+thread_local! {
+    /// Bodies in words that were known when fileserv was compiled: that also bounds how many there can be.
+    static PREPARED: RefCell<HashMap<Key, Arc<Prepared>>> = RefCell::default();
+}
+
+/// The body in words that never change: rendered once, and shared after that.
+fn prepared(status: Status, form: ErrorForm, detail: &'static str) -> Body {
+    let make = || {
+        let content = render(status, form, detail).into();
+        let (field_lines, content_type) = (Box::default(), Cow::Borrowed(""));
+        Arc::new(Prepared { field_lines, content_type, content, digests: Digests::default() })
+    };
+    let key = (status.code(), form, detail);
+    let prepared = PREPARED.with_borrow_mut(|known| known.entry(key).or_insert_with(make).clone());
+    let length = prepared.content.len();
+    Body::Prepared { prepared, offset: 0, length }
+}
+
+fn render(status: Status, form: ErrorForm, detail: &str) -> Vec<u8> {
+    match form {
+        ErrorForm::Page => {
+            let title = format!("{} {}", status.code(), status.reason());
+            let content = html! {
+                p { (detail) }
+                p { a href="/" { "To the start page" } }
+            };
+            page::text(&title, &content)
+        }
+        ErrorForm::Problem => Document::of(Problem::Blank, status, detail).json(),
+    }
 }
 
 /// The page of a redirect, for a client that doesn't follow it by itself.
@@ -132,10 +174,14 @@ fn point_elsewhere(refusal: &Refusal) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::{Method, MethodSet, Status};
+    use crate::message::{Method, MethodSet};
 
     fn text(response: &Response) -> &str {
-        let Body::Bytes(bytes) = &response.body else { panic!("{response:?}") };
+        let bytes = match &response.body {
+            Body::Bytes(bytes) => bytes.as_slice(),
+            Body::Prepared { prepared, .. } => &prepared.content,
+            Body::Empty | Body::File { .. } | Body::Source { .. } | Body::Parts(_) => panic!("{response:?}"),
+        };
         std::str::from_utf8(bytes).unwrap()
     }
 

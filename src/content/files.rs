@@ -214,9 +214,10 @@ pub(super) fn tag_of(identity: &Identity) -> ETag {
 /// every write moves it, too, and nobody can set it, while a modification time may well lie in the future.
 #[must_use]
 pub(super) fn is_settled(identity: &Identity, now: super::Now) -> bool {
-    // Every change of the content sets both times alike, so where they differ already it must show. An upload is given
-    // a time of its own for that reason.
-    if identity.modified != identity.changed {
+    const COMMIT_NANOSECONDS: i128 = 60_000_000_000;
+    // A change of the content sets both times alike, so where they differ the next one must show. An upload is given a
+    // time of its own for that, a moment before its rename. Who sets a time back, as `cp -p` does, may do so again.
+    if (1..COMMIT_NANOSECONDS).contains(&(identity.changed - identity.modified)) {
         return true;
     }
     const SETTLING_NANOSECONDS: i128 = 20_000_000;

@@ -38,7 +38,7 @@ struct Quota {
 }
 
 impl Quotas {
-    /// Those of this decoded path. Where the folder of a quota is not there, nothing is below it.
+    /// Those of this decoded path, whose folder is there: then those of the quotas are, too.
     ///
     /// # Errors
     /// When a folder can't be opened.

@@ -34,9 +34,9 @@ impl Room {
     /// # Errors
     /// 507 if they don't.
     pub(super) fn check(folder: &File, length: Option<u64>, min_free: u64) -> Result<Self, Refusal> {
-        let bytes = length.unwrap_or(0);
-        count(folder, bytes, min_free)?;
-        let reserves = bytes >= RESERVED_FROM_BYTES;
+        // Of a content in chunks nothing is known, but that it is hardly nothing.
+        count(folder, length.unwrap_or(1), min_free)?;
+        let reserves = length.is_some_and(|length| length >= RESERVED_FROM_BYTES);
         // Counted just now, as a whole; only the floor has to be watched, and a stretch to be reserved.
         let secured = if reserves || (length.is_none() && min_free > 0) { 0 } else { u64::MAX };
         Ok(Self { length, min_free, reserves, secured })
@@ -51,7 +51,6 @@ impl Room {
         while self.secured < end {
             let left = self.length.map_or(u64::MAX, |length| length.saturating_sub(self.secured));
             let stretch = left.min(if self.reserves { RESERVED_AHEAD_BYTES } else { COUNTED_EVERY_BYTES });
-            // Nothing is known of the bytes to come in chunks but that there is one more.
             count(file, self.length.map_or(1, |_| stretch), self.min_free)?;
             if self.reserves {
                 let reserved = file::reserve(file, self.secured, stretch);

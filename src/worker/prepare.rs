@@ -4,8 +4,8 @@
 use super::connection::{Connection, Flow};
 use super::desk::Desk;
 use super::exchange::{Asked, Awaiting, Coming, Taker};
+use super::handle::{DISCARD_LIMIT_BYTES, busy};
 use super::offload::Task;
-use super::recv::{DISCARD_LIMIT_BYTES, busy};
 use crate::http;
 use crate::message::{BodyFraming, Fields, Finish, Receive, Refusal, Response};
 

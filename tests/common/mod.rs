@@ -5,6 +5,7 @@ pub(crate) mod processes;
 pub(crate) mod server;
 pub(crate) mod site;
 pub(crate) mod tools;
+pub(crate) mod trace;
 
 use std::io::Write;
 use std::time::{Duration, Instant};

@@ -32,6 +32,11 @@ impl Site {
         Self::inside(Path::new(env!("CARGO_TARGET_TMPDIR")))
     }
 
+    /// An empty root in memory, where no disk is waited for.
+    pub(crate) fn in_memory() -> Self {
+        Self::inside(Path::new("/dev/shm"))
+    }
+
     /// A root with a bit of everything.
     pub(crate) fn sample() -> Self {
         let site = Self::empty();

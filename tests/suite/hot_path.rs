@@ -1,13 +1,8 @@
 //! What a hot small file costs: system calls, counted by the kernel's own tracer.
 
-use std::io::Read;
-use std::process::{Command, Stdio};
-
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-
 use crate::common::server::EVERYTHING;
-use crate::common::{Client, Server, Site, cannot_run, is_root};
+use crate::common::trace::trace_of;
+use crate::common::{Server, Site, cannot_run};
 
 const REQUESTS: usize = 1000;
 /// Wait, receive, revalidate, send.
@@ -18,7 +13,7 @@ const HOUSEKEEPING_ROUNDS: usize = 10;
 #[test]
 fn hot_small_file_costs_at_most_four_system_calls() {
     let server = Server::with(Site::sample(), &format!("workers = 1\n{EVERYTHING}"));
-    let Some(trace) = trace_of(&server, |client| {
+    let Some(trace) = trace_of(&server, &[], |client| {
         for _ in 0..REQUESTS {
             assert_eq!(client.get("/hello.txt").body.len(), 13);
         }
@@ -37,7 +32,7 @@ fn hot_small_file_costs_at_most_four_system_calls() {
 fn pipelined_hot_small_files_share_their_calls() {
     let server = Server::with(Site::sample(), &format!("workers = 1\n{EVERYTHING}"));
     const DEPTH: usize = 10;
-    let Some(trace) = trace_of(&server, |client| {
+    let Some(trace) = trace_of(&server, &[], |client| {
         for _ in 0..REQUESTS / DEPTH {
             client.send("GET /hello.txt HTTP/1.1\r\nHost: a\r\n\r\n".repeat(DEPTH));
             for _ in 0..DEPTH {
@@ -50,35 +45,6 @@ fn pipelined_hot_small_files_share_their_calls() {
     let rounds = rounds(&trace);
     let sends: usize = rounds.iter().flatten().filter(|call| is_send(call)).count();
     assert_eq!(sends, REQUESTS / DEPTH, "one send for many replies");
-}
-
-/// The calls that a worker makes while `load` runs on a connection that has been warmed up; `None` if nobody may see.
-fn trace_of(server: &Server, load: impl FnOnce(&mut Client)) -> Option<String> {
-    let mut client = server.connect();
-    client.get("/hello.txt");
-    let file = server.site.beside("trace");
-    let worker = server.workers()[0].to_string();
-    let mut command = Command::new("strace");
-    command.args(["-f", "-q", "-s", "256", "-o", file.to_str().unwrap(), "-p", &worker]);
-    let mut strace =
-        command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("strace: tests/run installs it");
-    let trace = || std::fs::read_to_string(&file).unwrap_or_default();
-    // It doesn't say when it has attached: the first traced request does.
-    while !trace().contains("X-Mark: attached") {
-        if strace.try_wait().unwrap().is_some() {
-            let mut why = String::new();
-            strace.stderr.take().unwrap().read_to_string(&mut why).unwrap();
-            assert!(!is_root(), "strace ended: {why}");
-            return None;
-        }
-        client.get_with("/hello.txt", &["X-Mark: attached"]);
-    }
-    client.get_with("/hello.txt", &["X-Mark: begin"]);
-    load(&mut client);
-    client.get_with("/hello.txt", &["X-Mark: end"]);
-    kill(Pid::from_raw(strace.id().try_into().unwrap()), Signal::SIGINT).unwrap();
-    strace.wait().unwrap();
-    Some(trace())
 }
 
 /// The names of the calls between the two marked requests, a round beginning with each wait for events.

@@ -37,4 +37,4 @@ mod smuggling;
 mod stats;
 mod stop;
 mod table;
-mod upload;
+mod uploads;

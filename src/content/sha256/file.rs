@@ -12,9 +12,7 @@ use super::hex;
 use crate::config::Verb;
 use crate::content::files::is_settled;
 use crate::content::{Context, is_hidden, refuse_open};
-use crate::message::{
-    Body, BodySource, ETag, FieldName, MethodSet, PIECE_BYTES, Progress, Provided, Refusal, Request, Response, Status,
-};
+use crate::message::{Body, BodySource, ETag, FieldName, PIECE_BYTES, Progress, Provided, Refusal, Response, Status};
 use crate::sys::file::{FileKind, Identity, identity, open_beneath};
 
 /// What is digested in one piece of work: with SHA instructions less than 1 ms, and enough that handing the work to the
@@ -24,10 +22,7 @@ pub(in crate::content) const DIGEST_PIECE_BYTES: usize = 1024 * 1024;
 /// The digest of the file at this decoded path beneath the root.
 #[doc(alias = "content_sha256")]
 #[expect(clippy::missing_errors_doc, reason = "the head of this file names the refusals of its provider")]
-pub fn sha256_of_file(ctx: &Context<'_>, request: &Request<'_>, path: &[u8]) -> Provided {
-    if !request.method.is_retrieval() {
-        return Err(Refusal::method_not_allowed(request.method, MethodSet::READ));
-    }
+pub fn sha256_of_file(ctx: &Context<'_>, path: &[u8]) -> Provided {
     let name = path.strip_prefix(b"/").unwrap_or(path);
     let path = [b"/", name].concat();
     if is_hidden(&path) {
@@ -167,8 +162,7 @@ mod tests {
     use std::path::Path;
 
     fn ask(world: &World, path: &[u8]) -> Result<Response, Refusal> {
-        with_request(Method::Get, "/sha256/x", None, &[], |request| sha256_of_file(&world.context(), request, path))
-            .map(reply)
+        with_request(Method::Get, "/sha256/x", None, &[], |_| sha256_of_file(&world.context(), path)).map(reply)
     }
 
     fn put(folder: &Path, name: &[u8], content: &[u8]) {

@@ -3,24 +3,11 @@
 use std::io::Read;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
+use super::{assert_no_temporaries, await_temporary};
 use crate::common::client::head;
 use crate::common::{Client, Server, Site, site, until};
 
 const READ_ONLY: &str = "[[access]]\npath = \"/\"\nallow = [\"list\", \"read\"]\n";
-
-fn assert_no_temporaries(server: &Server) {
-    let is_ours = |name: &String| name.starts_with(".fileserv-");
-    until("no temporary is left", || !server.site.names().iter().any(is_ours));
-}
-
-fn await_temporary(server: &Server) -> String {
-    let mut found = None;
-    until("an upload has begun", || {
-        found = server.site.names().into_iter().find(|name| name.starts_with(".fileserv-"));
-        found.is_some()
-    });
-    found.unwrap()
-}
 
 #[test]
 fn put_creates_and_replaces() {

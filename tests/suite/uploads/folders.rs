@@ -1,0 +1,57 @@
+//! Folders on the way to a new file.
+
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use crate::common::server::EVERYTHING;
+use crate::common::{Server, Site};
+
+#[test]
+fn folders_are_made_only_where_the_configuration_says_so() {
+    let server = Server::start();
+    let reply = server.connect().request("PUT", "/a/b/c", &["Accept: application/json"], b"x");
+    assert_eq!(reply.status, 409);
+    assert!(reply.text().contains("folder"), "{reply:?}");
+    assert!(!server.site.names().contains(&"a".to_owned()));
+
+    let server =
+        Server::with(Site::sample(), &format!("uploads.make_folders = true\nuploads.mode = \"0640\"\n{EVERYTHING}"));
+    let put = |target: &str| server.connect().request("PUT", target, &[], b"x").status;
+    assert_eq!(put("/a/b/c"), 201);
+    assert_eq!(server.site.read("a/b/c"), b"x");
+    let mode = |name: &str| std::fs::metadata(server.site.path(name)).unwrap().permissions().mode() & 0o7777;
+    assert_eq!([mode("a"), mode("a/b"), mode("a/b/c")], [0o750, 0o750, 0o640]);
+    assert_eq!(put("/a/b/d"), 201);
+    assert_eq!(put("/hello.txt/d"), 409, "a file is no folder");
+    assert_eq!(put("/x/.hidden/d"), 404);
+    assert_eq!(put(&format!("/{}/d", "n".repeat(256))), 400);
+    assert_eq!(put(&format!("/{}d", "f/".repeat(33))), 409, "that many folders nobody wants");
+    assert_eq!(put(&format!("/{}d", "f/".repeat(32))), 201);
+    assert_eq!(put("/a/"), 409, "a folder itself is no target");
+    // What would not be stored makes no folder either.
+    let mut client = server.connect();
+    assert_eq!(client.request("POST", "/p/x", &[], b"x").status, 404);
+    assert_eq!(client.request("PUT", "/p/x", &["If-Match: \"a\""], b"x").status, 412);
+    assert!(!server.site.names().contains(&"p".to_owned()));
+}
+
+#[test]
+fn folders_are_made_beneath_the_root_and_nowhere_else() {
+    let site = Site::sample();
+    std::fs::create_dir(site.beside("outside")).unwrap();
+    crate::common::site::give(&site.beside("outside"));
+    symlink("../outside", site.path("way-out")).unwrap();
+    symlink("folder", site.path("inside")).unwrap();
+    let server = Server::with(site, &format!("uploads.make_folders = true\n{EVERYTHING}"));
+    let put = |target: &str| server.connect().request("PUT", target, &[], b"x").status;
+    assert_eq!(put("/way-out/a/b"), 409);
+    assert_eq!(std::fs::read_dir(server.site.beside("outside")).unwrap().count(), 0);
+    assert_eq!(put("/inside/a/b"), 201);
+    assert_eq!(server.site.read("folder/a/b"), b"x");
+}
+
+#[test]
+fn quick_use_makes_the_folders_of_an_upload() {
+    let server = Server::quick(Site::empty(), &["--upload"]);
+    assert_eq!(server.connect().request("PUT", "/a/b/c", &[], b"x").status, 201);
+    assert_eq!(server.site.read("a/b/c"), b"x");
+}
