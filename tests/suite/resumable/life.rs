@@ -1,7 +1,7 @@
 //! The life of an upload that goes well.
 
 use super::*;
-use crate::common::{Site, site};
+use crate::common::{Site, site, tools};
 
 #[test]
 fn a_file_comes_in_pieces_and_appears_with_the_last() {
@@ -159,4 +159,31 @@ fn an_upload_is_beside_its_target_whatever_its_name() {
     assert_eq!(reply.status, 409);
     assert_eq!(client.request("PUT", "/folder/", &[MORE], b"").status, 409);
     assert_eq!(client.request("PUT", "/.hidden", &[MORE], b"").status, 404);
+}
+
+/// As the manual page tells it, word by word.
+#[test]
+fn curl_does_it_in_three_lines() {
+    let server = Server::start();
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/man/fileserv.8")).unwrap();
+    let (_, recipe) = page.split_once("$ curl -sD- -X PUT").unwrap();
+    let (recipe, _) = recipe.split_once("\n.Ed").unwrap();
+    let recipe = format!("$ curl -sD- -X PUT{recipe}").replace("\\e", "\\").replace("\n  ", "\n");
+    let content = server.site.beside("big.iso");
+    std::fs::write(&content, site::large()).unwrap();
+    let shell = |line: String| {
+        let mut shell = tools::command("sh");
+        shell.current_dir(server.site.beside("."));
+        tools::succeed(shell.args(["-ec", &line.replace("http://127.0.0.1:8080", &server.url(""))]))
+    };
+
+    let [begin, address, rest @ ..] = &*recipe.split("\n$ ").collect::<Vec<_>>() else { panic!("{recipe}") };
+    let said = shell(begin.trim_start_matches("$ ").to_owned());
+    let (_, id) = said.split_once("?upload=").unwrap();
+    let address = address.replace("\\fIthe ID from Location\\fP", id.lines().next().unwrap().trim());
+    // The line breaks somewhere in between.
+    let upload = address.strip_prefix("U=http://127.0.0.1:8080").unwrap();
+    assert_eq!(append(&mut server.connect(), upload, 0, MORE, &site::large()[..500_000]).status, 204);
+    shell(format!("{address}\n{}", rest.join("\n")));
+    assert!(server.site.read("big.iso") == site::large());
 }
