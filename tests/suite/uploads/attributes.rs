@@ -5,8 +5,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::Command;
 
-use crate::common::server::EVERYTHING;
-use crate::common::server::binary;
+use crate::common::server::{EVERYTHING, binary};
 use crate::common::site::give;
 use crate::common::tools::attempt;
 use crate::common::{Server, Site, cannot_run, is_root, site};
@@ -52,7 +51,7 @@ fn attributes_that_cant_be_read_are_told_in_the_log() {
 #[test]
 fn a_group_must_be_there_and_the_service_must_belong_to_it() {
     let site = Site::empty();
-    let refused = |group: &str| {
+    let tested = |group: &str| {
         let user = if is_root() { "user = \"nobody\"\n" } else { "" };
         let text = format!("root = {:?}\n{user}[uploads]\ngroup = {group:?}\n", site.root());
         let file = site.beside("group.toml");
@@ -61,18 +60,18 @@ fn a_group_must_be_there_and_the_service_must_belong_to_it() {
         let words = String::from_utf8_lossy(&output.stderr).into_owned();
         (output.status.success(), words)
     };
-    let (is_fine, words) = refused("no-such-group");
+    let (is_fine, words) = tested("no-such-group");
     let line = if is_root() { 4 } else { 3 };
     assert!(
         !is_fine && words.contains(&format!("group.toml:{line}:9: there is no group \"no-such-group\"")),
         "{words}"
     );
-    let (is_fine, words) = refused("shadow");
+    let (is_fine, words) = tested("shadow");
     assert!(!is_fine && words.contains(&format!("group.toml:{line}:9: the service user does not belong")), "{words}");
-    let own = Command::new("id").args(["-gn", if is_root() { "nobody" } else { "-r" }]).output().unwrap();
-    let own = if is_root() { own } else { Command::new("id").arg("-gn").output().unwrap() };
-    let own = String::from_utf8(own.stdout).unwrap();
-    assert_eq!(refused(own.trim()), (true, String::new()));
+    let mut id = Command::new("id");
+    id.arg("-gn").args(is_root().then_some("nobody"));
+    let own = String::from_utf8(id.output().unwrap().stdout).unwrap();
+    assert_eq!(tested(own.trim()), (true, String::new()));
 }
 
 #[test]

@@ -51,14 +51,10 @@ fn created_replaced_and_removed_files_are_stored_before_the_answer() {
         |text: &str| text.starts_with("sendto(") && text.contains("\"HTTP/1.1 20") && !text.contains(" 200 OK");
     let answers: Vec<usize> = (0..calls.len()).filter(|&at| is_answer(&calls[at].text)).collect();
     assert_eq!(answers.len(), 3, "{calls:#?}");
-    let folder_sync = |calls: &[Call], what: &str| {
-        the(calls, what, |text| text.starts_with("fsync(") && text.contains(&format!("<{root}>"))).begin
-    };
     let mut from = 0;
     for (number, to) in answers.into_iter().enumerate() {
         let calls = &calls[from..=to];
         let answer = calls.last().unwrap();
-        folder_sync(calls, "one sync of the folder");
         let folder = the(calls, "folder", |text| text.starts_with("fsync(") && text.contains(&format!("<{root}>")));
         let change = match number {
             0 => the(calls, "rename", |text| text.starts_with("renameat2(") && text.contains("RENAME_NOREPLACE")),
