@@ -5,6 +5,7 @@ mod cut;
 mod digests;
 mod life;
 mod limits;
+mod order;
 mod refusals;
 mod survive;
 
