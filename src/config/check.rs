@@ -72,7 +72,7 @@ const fn wait(key: &'static str, days: u64, value: fn(&Config) -> u64) -> Bound 
     Bound { key, unit: Unit::Milliseconds, least: 10, most: days * DAY_MILLISECONDS, value }
 }
 
-const BOUNDS: [Bound; 21] = [
+const BOUNDS: [Bound; 24] = [
     // Below, no browser gets through; above, a few clients would hold all memory.
     bytes("limits.head_bytes", 256, 128 << 10, |config| config.limits.head_bytes as u64),
     bytes("limits.target_bytes", 16, 64 << 10, |config| config.limits.target_bytes as u64),
@@ -82,6 +82,10 @@ const BOUNDS: [Bound; 21] = [
     count("limits.ranges", 1000, |config| config.limits.ranges as u64),
     bytes("limits.body_bytes", 0, 1024 << 40, |config| config.limits.body_bytes),
     bytes("uploads.min_free", 0, 1024 << 40, |config| config.uploads.min_free),
+    // Shorter, a client that lost its line could not come back; longer, the disk would belong to the forgotten.
+    Bound { least: 1000, ..wait("resumable.expiry", 366, |config| milliseconds(config.resumable.expiry)) },
+    bytes("resumable.bytes", 0, 1024 << 40, |config| config.resumable.bytes),
+    bytes("resumable.min_append_bytes", 0, 1 << 30, |config| config.resumable.min_append_bytes),
     // A million descriptors is what Linux gives a process at most, unless fs.nr_open was raised.
     count("limits.connections", 1_000_000, |config| config.limits.connections as u64),
     count("limits.connections_per_client", 1_000_000, |config| config.limits.connections_per_client as u64),
@@ -131,6 +135,16 @@ fn sizes_go_together(config: &Config) -> Result<(), Fault> {
             ["limits.target_bytes", "limits.head_bytes"],
             format!(
                 "the target is a part of the head: limits.target_bytes ({target}) must be less than limits.head_bytes ({head})"
+            ),
+        );
+    }
+    let least = config.resumable.min_append_bytes;
+    if least > limits.body_bytes {
+        let (least, most) = (size_text(least), size_text(limits.body_bytes));
+        return fault(
+            ["resumable.min_append_bytes", "limits.body_bytes"],
+            format!(
+                "no request could bring enough: resumable.min_append_bytes ({least}) must not be more than limits.body_bytes ({most})"
             ),
         );
     }
@@ -221,6 +235,8 @@ mod tests {
     fn sizes_that_contradict_each_other_are_refused() {
         assert!(in_root(|config| config.limits.target_bytes = config.limits.head_bytes).is_err());
         assert!(in_root(|config| config.cache.bytes = 1000).is_err());
+        assert!(in_root(|config| config.resumable.min_append_bytes = (1 << 30) + 1).is_err());
+        assert!(in_root(|config| (config.resumable.min_append_bytes, config.limits.body_bytes) = (2, 1)).is_err());
         assert_eq!(in_root(|config| config.cache.bytes = 0), Ok(()));
     }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::values::Workers;
 use super::{
     AccessRule, AccessRules, Cache, Config, CorsRules, Durability, ErrorPages, FieldRules, ForwardedField, Limits,
-    ListenAddress, Log, LogTarget, Networks, Provider, Quotas, Redirects, RouteRule, Sandbox, Site, Sites, Timeouts,
-    TrustedProxies, Uploads, Verb, Verbs,
+    ListenAddress, Log, LogTarget, Networks, Provider, Quotas, Redirects, Resumable, RouteRule, Sandbox, Site, Sites,
+    Timeouts, TrustedProxies, Uploads, Verb, Verbs,
 };
 
 const KIB: usize = 1 << 10;
@@ -37,6 +37,13 @@ impl Default for Config {
                 make_folders: false,
                 // How much others need of this disk only its operator knows.
                 min_free: 0,
+            },
+            resumable: Resumable {
+                // A laptop that was closed in the evening goes on the next day.
+                expiry: Duration::from_secs(2 * 86_400),
+                // Who sets a limit for one request means one for a file as well, unless he says otherwise.
+                bytes: 0,
+                min_append_bytes: 0,
             },
             limits: Limits::default(),
             timeouts: Timeouts::default(),

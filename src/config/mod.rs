@@ -68,6 +68,8 @@ pub struct Config {
     pub sandbox: Sandbox,
     /// How uploads are stored.
     pub uploads: Uploads,
+    /// Uploads in several requests.
+    pub resumable: Resumable,
     /// Limits on what is accepted.
     pub limits: Limits,
     /// Limits on waiting.
@@ -153,6 +155,17 @@ pub struct Uploads {
     pub make_folders: bool,
     /// Bytes of the disk that uploads leave free.
     pub min_free: u64,
+}
+
+/// Uploads in several requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resumable {
+    /// How long one is kept that nobody goes on with, and the memory of one that is complete.
+    pub expiry: Duration,
+    /// All requests of one together, in bytes; 0: no more than one request may bring.
+    pub bytes: u64,
+    /// What a request must bring that is not the last, in bytes.
+    pub min_append_bytes: u64,
 }
 
 /// What must have happened before an upload is acknowledged.

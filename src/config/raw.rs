@@ -16,8 +16,8 @@ use super::units::{Count, Size, Wait};
 use super::values::{Account, CredentialsFile, FileGroup, FileMode, IndexName, Root, Workers};
 use super::{
     AccessRules, Cache, Config, CorsRules, Durability, ErrorPages, ForwardedField, HostName, Limits, Listen, Log,
-    LogTarget, Precompressed, Quotas, Redirects, RouteRule, Sandbox, Site, Timeouts, Uploads, access_text, cors,
-    fields, quotas,
+    LogTarget, Precompressed, Quotas, Redirects, Resumable, RouteRule, Sandbox, Site, Timeouts, Uploads, access_text,
+    cors, fields, quotas,
 };
 
 /// Puts what was said in the place of what held before.
@@ -104,6 +104,7 @@ table!(RawConfig sets Config {
     fields in sites.default.fields: Option<RawFieldRules>,
     site in sites.named: Option<RawSites>,
     uploads: RawUploads,
+    resumable: RawResumable,
     limits: RawLimits,
     timeouts: RawTimeouts,
     cache: RawCache,
@@ -149,6 +150,12 @@ table!(RawUploads sets Uploads {
     min_free: Option<Size>,
 });
 
+table!(RawResumable sets Resumable {
+    expiry: Option<Wait>,
+    bytes: Option<Size>,
+    min_append_bytes: Option<Size>,
+});
+
 table!(RawLimits sets Limits {
     head_bytes: Option<Size>,
     target_bytes: Option<Size>,
@@ -185,13 +192,14 @@ table!(RawLog sets Log {
 });
 
 /// The tables whose keys are fixed.
-const TABLES: [(&str, &[&str]); 10] = [
+const TABLES: [(&str, &[&str]); 11] = [
     ("access", &access_text::RULE_KEYS),
     ("quota", &quotas::RULE_KEYS),
     ("cors", &cors::RULE_KEYS),
     ("fields", &fields::RULE_KEYS),
     ("site", RawSite::KEYS),
     ("uploads", RawUploads::KEYS),
+    ("resumable", RawResumable::KEYS),
     ("limits", RawLimits::KEYS),
     ("timeouts", RawTimeouts::KEYS),
     ("cache", RawCache::KEYS),

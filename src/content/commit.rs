@@ -8,7 +8,8 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::files::tag_of;
-use super::folders::{Ancestors, NAME_LIMIT_BYTES};
+use super::folders::{self, Ancestors, NAME_LIMIT_BYTES};
+use super::page::link;
 use super::quota::Quotas;
 use super::served::refuse_exhausted;
 use super::syncs::FolderSyncs;
@@ -44,6 +45,22 @@ pub(super) fn open_folder(ctx: &Context<'_>, path: &[u8]) -> Result<File, Refusa
     })?;
     let kind = file::identity(&folder).map_err(|error| refuse_open(&error))?.kind;
     if kind == FileKind::Directory { Ok(folder) } else { Err(no_folder()) }
+}
+
+/// Opens the folder of a target that is to be uploaded; makes it where the configuration says so.
+pub(super) fn open_or_make_folder(ctx: &Context<'_>, path: &[u8], rules: &Rules) -> Result<File, Refusal> {
+    match open_folder(ctx, path) {
+        Err(refusal) if refusal.status == Status::CONFLICT && ctx.config.uploads.make_folders => {
+            rules.decide(None)?;
+            folders::make(ctx, path)
+        }
+        folder => folder,
+    }
+}
+
+/// Gives a file the group of new ones, where they have one of their own.
+pub(super) fn give_group(file: &File, group: Option<u32>) -> io::Result<()> {
+    group.map_or(Ok(()), |group| file::set_owner(file, None, Some(group)))
 }
 
 /// What has the target's name now. Only a regular file can be updated or removed.
@@ -129,6 +146,21 @@ pub(super) struct Commit {
 }
 
 impl Commit {
+    /// What will make the file at this decoded path.
+    pub(super) fn of(ctx: &Context<'_>, path: &[u8], rules: Rules) -> Result<Self, Refusal> {
+        let (folder_path, name) = split(path)?;
+        Ok(Self {
+            name: name.to_vec(),
+            location: link(path),
+            durability: ctx.config.uploads.durability,
+            rules,
+            quotas: Quotas::of(ctx, path)?,
+            ancestors: Ancestors::of(ctx, folder_path)?,
+            syncs: ctx.syncs.clone(),
+            logs: ctx.logs.clone(),
+        })
+    }
+
     /// Sync, lock, compare, rename, sync the folder; then, and only then, the answer.
     pub(super) fn run(self, temporary: Temporary) -> Result<Response, Refusal> {
         let failed = |error: io::Error| write_refusal(&error);
@@ -189,7 +221,15 @@ impl Commit {
             return Ok(());
         }
         self.syncs.sync(folder)?;
-        self.ancestors.as_ref().map_or(Ok(()), |ancestors| ancestors.sync(&self.syncs))
+        self.sync_ancestors()
+    }
+
+    /// Brings the folders that were made on the way to stable storage.
+    pub(super) fn sync_ancestors(&self) -> io::Result<()> {
+        match self.durability {
+            Durability::Full => self.ancestors.as_ref().map_or(Ok(()), |ancestors| ancestors.sync(&self.syncs)),
+            Durability::None => Ok(()),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use maud::html;
 use serde::Serialize;
 
 use super::page;
-use crate::message::{Accept, Body, Digests, FieldName, Fields, Prepared, Refusal, Response, Status, Value};
+use crate::message::{Accept, Body, Digests, FieldName, Fields, Prepared, Problem, Refusal, Response, Status, Value};
 
 /// In which form an error is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -39,13 +39,48 @@ const OFFERS: [(&str, ErrorForm); 3] = [
     ("application/json", ErrorForm::Problem),
 ];
 
-/// A problem of type `about:blank`: it says no more than its status and what is wrong with this request.
+/// A problem. Of type `about:blank` it says no more than its status and what is wrong with this request.
 #[derive(Serialize)]
-struct Problem<'r> {
+#[serde(rename_all = "kebab-case")]
+struct Document<'r> {
     r#type: &'static str,
     title: &'static str,
     status: u16,
     detail: &'r str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected_offset: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provided_offset: Option<u64>,
+}
+
+impl<'r> Document<'r> {
+    fn of(problem: Problem, status: Status, detail: &'r str) -> Self {
+        let (r#type, title, offsets) = match problem {
+            Problem::Blank => ("about:blank", status.reason(), None),
+            Problem::MismatchingUploadOffset { expected, provided } => (
+                "https://iana.org/assignments/http-problem-types#mismatching-upload-offset",
+                "Mismatching Upload Offset",
+                Some((expected, provided)),
+            ),
+            Problem::CompletedUpload => {
+                ("https://iana.org/assignments/http-problem-types#completed-upload", "Upload Is Completed", None)
+            }
+            Problem::InconsistentUploadLength => (
+                "https://iana.org/assignments/http-problem-types#inconsistent-upload-length",
+                "Inconsistent Upload Length Values",
+                None,
+            ),
+        };
+        let (expected_offset, provided_offset) = offsets.unzip();
+        Self { r#type, title, status: status.code(), detail, expected_offset, provided_offset }
+    }
+
+    fn json(&self) -> Vec<u8> {
+        // Text and numbers can always be written as JSON.
+        let mut bytes = serde_json::to_vec(self).unwrap_or_default();
+        bytes.push(b'\n');
+        bytes
+    }
 }
 
 /// Makes the answer for a refusal, in the form that the client asked for.
@@ -68,7 +103,12 @@ pub fn error(refusal: &Refusal, form: ErrorForm) -> Response {
 
 fn explain(refusal: &Refusal, form: ErrorForm) -> Response {
     let status = refusal.status;
+    // Only a program can make anything of a kind.
+    let form = if refusal.problem == Problem::Blank { form } else { ErrorForm::Problem };
     let body = match refusal.detail {
+        _ if refusal.problem != Problem::Blank => {
+            Body::Bytes(Document::of(refusal.problem, status, &refusal.detail).json())
+        }
         Cow::Borrowed(detail) => prepared(status, form, detail),
         Cow::Owned(ref detail) => Body::Bytes(render(status, form, detail)),
     };
@@ -112,13 +152,7 @@ fn render(status: Status, form: ErrorForm, detail: &str) -> Vec<u8> {
             };
             page::text(&title, &content)
         }
-        ErrorForm::Problem => {
-            let problem = Problem { r#type: "about:blank", title: status.reason(), status: status.code(), detail };
-            // Text and a number can always be written as JSON.
-            let mut bytes = serde_json::to_vec(&problem).unwrap_or_default();
-            bytes.push(b'\n');
-            bytes
-        }
+        ErrorForm::Problem => Document::of(Problem::Blank, status, detail).json(),
     }
 }
 

@@ -20,6 +20,7 @@ mod precompressed;
 mod quota;
 mod readfile;
 mod redirect;
+mod resumable;
 mod room;
 mod sendfile;
 mod served;
@@ -50,12 +51,15 @@ pub use media_type::MediaTypes;
 pub use perlin::perlin;
 pub use readfile::{Cache, readfile};
 pub use redirect::redirect;
+pub use resumable::{
+    UPLOAD_METHODS, UploadId, begins_upload, create as begin_upload, offer as offer_uploads, resume as resume_upload,
+};
 pub use sendfile::sendfile;
 pub use served::{is_hidden, refuse_open};
 pub use sha256::{sha256, sha256_of_file};
 pub use stats::stats;
 pub use syncs::FolderSyncs;
-pub use temporary::sweep;
+pub use temporary::{Swept, sweep};
 pub use upload::upload;
 
 /// All that a provider may see of the worker.

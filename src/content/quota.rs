@@ -14,7 +14,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Context;
 use super::commit::{lock, write_refusal};
-use super::temporary::{is_still_named, is_temporary};
+use super::temporary::{is_still_named, is_unfinished};
 use crate::message::{Refusal, Status};
 use crate::sys::directory::Directory;
 use crate::sys::file::{self, FileKind};
@@ -203,7 +203,7 @@ fn stored_bytes(top: &File) -> io::Result<u64> {
             // What is gone again counts for nothing.
             let Ok(identity) = entries.identity_of(&name) else { continue };
             match identity.kind {
-                FileKind::Regular if !is_temporary(&name) && !is_ledger(&name) => {
+                FileKind::Regular if !is_unfinished(&name) && !is_ledger(&name) => {
                     sum = sum.saturating_add(identity.size);
                 }
                 FileKind::Directory => pending.push([&path, name.as_slice(), b"/"].concat()),

@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use super::quota::is_ledger;
+use super::resumable::{UploadId, expire_entry};
 use crate::sys::directory::Directory;
 use crate::sys::file::{self, FileKind};
 use crate::sys::random;
@@ -20,7 +21,8 @@ pub(super) struct Temporary {
     folder: Arc<File>,
     name: String,
     file: File,
-    is_installed: bool,
+    /// Does its name outlive this, as the target's or because it was adopted?
+    is_kept: bool,
 }
 
 impl Temporary {
@@ -36,7 +38,7 @@ impl Temporary {
             let file = file::create_new(folder.as_fd(), &name, mode)?;
             match file.try_lock() {
                 Ok(()) if is_still_named(&folder, &name, &file) => {
-                    return Ok(Self { folder, name, file, is_installed: false });
+                    return Ok(Self { folder, name, file, is_kept: false });
                 }
                 // A sweep came between the two calls: it has removed the file, or is about to.
                 Ok(()) | Err(TryLockError::WouldBlock) => {}
@@ -47,6 +49,12 @@ impl Temporary {
             }
         }
         Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    /// Takes over a file that has such a name already, and that is locked: what came of an upload in several requests.
+    /// It is not removed if it can't be installed.
+    pub(super) fn adopt(folder: Arc<File>, name: String, file: File) -> Self {
+        Self { folder, name, file, is_kept: true }
     }
 
     /// The open file.
@@ -65,7 +73,7 @@ impl Temporary {
     /// As renameat(2); the temporary is removed then.
     pub(super) fn replace(mut self, target: &[u8]) -> io::Result<()> {
         file::rename_over(self.folder.as_fd(), &self.name, target)?;
-        self.is_installed = true;
+        self.is_kept = true;
         Ok(())
     }
 
@@ -75,18 +83,23 @@ impl Temporary {
     /// EEXIST if the name is taken; the temporary is removed then.
     pub(super) fn install_new(mut self, target: &[u8]) -> io::Result<()> {
         file::rename_to_new(self.folder.as_fd(), &self.name, target)?;
-        self.is_installed = true;
+        self.is_kept = true;
         Ok(())
     }
 }
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        if !self.is_installed {
+        if !self.is_kept {
             // If this fails, the next sweep takes it: the lock goes with the descriptor.
             let _ = file::remove_entry(self.folder.as_fd(), self.name.as_bytes());
         }
     }
+}
+
+/// Is this the name of something of ours that is no file of the site yet?
+pub(super) fn is_unfinished(name: &[u8]) -> bool {
+    is_temporary(name) || UploadId::is_name(name)
 }
 
 /// Is this the name of a temporary of ours?
@@ -96,13 +109,23 @@ pub(super) fn is_temporary(name: &[u8]) -> bool {
         .is_some_and(|hex| hex.len() == DIGITS && hex.iter().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(b)))
 }
 
+/// What a sweep has removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Swept {
+    /// Temporaries of dead workers.
+    pub abandoned: usize,
+    /// Uploads that nobody went on with.
+    pub expired: usize,
+}
+
 /// Removes what dead workers left below `root`: files of exactly our name pattern, of our user, that nobody locks; and
-/// what is remembered of quotas. Returns how many files of uploads there were.
+/// what is remembered of quotas; and uploads in several requests that were changed last before `expired`, in seconds
+/// since the epoch.
 ///
 /// # Errors
 /// If the root itself can't be read; a folder below it that can't be is passed over.
-pub fn sweep(root: impl AsFd, our_uid: u32) -> io::Result<usize> {
-    let mut swept = 0;
+pub fn sweep(root: impl AsFd, our_uid: u32, expired: u64) -> io::Result<Swept> {
+    let mut swept = Swept::default();
     // A path a pending folder, not a descriptor: a deep or wide tree must not use up the descriptors.
     let mut pending = vec![b"/".to_vec()];
     let mut is_root = true;
@@ -116,7 +139,9 @@ pub fn sweep(root: impl AsFd, our_uid: u32) -> io::Result<usize> {
         let Ok(mut entries) = folder.try_clone().and_then(Directory::read) else { continue };
         while let Ok(Some(name)) = entries.next_name() {
             if is_temporary(&name) {
-                swept += usize::from(sweep_entry(&folder, &name, our_uid));
+                swept.abandoned += usize::from(sweep_entry(&folder, &name, our_uid));
+            } else if UploadId::is_name(&name) {
+                swept.expired += usize::from(expire_entry(&folder, &name, our_uid, expired));
             } else if is_ledger(&name) {
                 // Who died may have noted what it never stored, and a power cut may have undone a note: it is counted
                 // anew when it is needed.
@@ -179,7 +204,7 @@ mod tests {
 
         let opened = file::open_root(root.path()).unwrap();
         let uid = file::identity(&opened).unwrap().uid;
-        assert_eq!(sweep(&opened, uid).unwrap(), 1);
+        assert_eq!(sweep(&opened, uid, 0).unwrap(), Swept { abandoned: 1, expired: 0 });
         let mut names: Vec<_> = std::fs::read_dir(&below).unwrap().map(|e| e.unwrap().file_name()).collect();
         names.sort();
         assert_eq!(names, [live.name.as_str(), "thesis.new"]);

@@ -124,7 +124,7 @@ pub(super) fn reply(handled: Handled) -> Response {
     match handled {
         Handled::Reply(response) => response,
         Handled::Receive(_) => panic!("wants content"),
-        Handled::Await(_) | Handled::Work(_) => panic!("wants work"),
+        Handled::Await(_) | Handled::Work(_) | Handled::Prepare(_) => panic!("wants work"),
     }
 }
 

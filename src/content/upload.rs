@@ -8,10 +8,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use super::Context;
-use super::commit::{Commit, Rules, current, open_folder, split, write_refusal};
-use super::folders::{self, Ancestors};
-use super::page::link;
-use super::quota::Quotas;
+use super::commit::{Commit, Rules, current, give_group, open_or_make_folder, split, write_refusal};
 use super::room::Room;
 use super::temporary::Temporary;
 use super::verify::Verification;
@@ -19,7 +16,6 @@ use crate::message::{
     BodyFraming, BodySink, FieldName, Fields, Finish, Handled, Preconditions, Provided, Receive, Refusal, Request,
     Status,
 };
-use crate::sys::file;
 
 /// Looks at everything that can be known before the content is sent, and makes the sink for it.
 ///
@@ -34,44 +30,32 @@ pub fn upload(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
         verbs: ctx.site.access.verbs(&request.path, &request.visitor),
         preconditions: Preconditions::of(request.fields),
     };
-    let folder = match open_folder(ctx, folder_path) {
-        Err(refusal) if refusal.status == Status::CONFLICT && ctx.config.uploads.make_folders => {
-            rules.decide(None)?;
-            folders::make(ctx, folder_path)?
-        }
-        folder => folder?,
-    };
+    let folder = open_or_make_folder(ctx, folder_path, &rules)?;
     let before = current(&folder, name)?;
     rules.decide(before.as_ref())?;
     let verification = Verification::of(request.fields, ctx.config.cache.digests > 0)?;
     let limit_bytes = ctx.config.limits.body_bytes.min(ctx.site.quotas.file_bytes(&request.path));
     // One that is too long for `limit_bytes` is refused for that, once the sink says how much it takes.
     let announced = request.framing.length().filter(|length| *length <= limit_bytes);
-    let quotas = Quotas::of(ctx, &request.path)?;
-    quotas.check(announced.unwrap_or(0).saturating_sub(before.map_or(0, |before| before.size)))?;
+    let commit = Commit::of(ctx, &request.path, rules)?;
+    commit.quotas.check(announced.unwrap_or(0).saturating_sub(before.map_or(0, |before| before.size)))?;
     let length = if request.framing == BodyFraming::Chunked { None } else { Some(announced.unwrap_or(0)) };
     let mut room = Room::check(&folder, length, ctx.config.uploads.min_free)?;
     let temporary = make_temporary(ctx, folder).map_err(|error| write_refusal(&error))?;
     room.secure(temporary.file(), length.unwrap_or(0))?;
-    let (name, location) = (name.to_vec(), link(&request.path));
-    let ancestors = Ancestors::of(ctx, folder_path)?;
-    let (durability, syncs, logs) = (ctx.config.uploads.durability, ctx.syncs.clone(), ctx.logs.clone());
-    let commit = Commit { name, location, durability, rules, quotas, ancestors, syncs, logs };
     let sink = Sink { temporary, commit, room, verification, stored_bytes: 0 };
-    Ok(Handled::Receive(Receive { sink: Box::new(sink), limit_bytes }))
+    Ok(Handled::Receive(Receive { sink: Box::new(sink), limit_bytes, interim: None }))
 }
 
 /// The file that will be the target, with the mode and the group of new files.
 fn make_temporary(ctx: &Context<'_>, folder: File) -> io::Result<Temporary> {
     let temporary = Temporary::create(Arc::new(folder), ctx.config.uploads.mode)?;
-    if let Some(group) = ctx.config.uploads.group {
-        file::set_owner(temporary.file(), None, Some(group))?;
-    }
+    give_group(temporary.file(), ctx.config.uploads.group)?;
     Ok(temporary)
 }
 
 /// A file is stored as the bytes that come, all of them at once.
-fn refuse_what_is_no_whole(request: &Request<'_>) -> Result<(), Refusal> {
+pub(super) fn refuse_what_is_no_whole(request: &Request<'_>) -> Result<(), Refusal> {
     if request.fields.contains(FieldName::ContentRange) {
         let detail = "A part of a file can't be uploaded: send the whole without Content-Range.";
         return Err(Refusal::new(Status::BAD_REQUEST, detail));

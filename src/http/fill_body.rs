@@ -20,7 +20,7 @@ pub fn handle_request(ctx: &mut Context<'_>, request: &Request<'_>, audience: &A
             let detail = format!("At most {} bytes are taken here.", receive.limit_bytes);
             Handled::Reply(refuse(request, &Refusal::closing(Status::CONTENT_TOO_LARGE, detail)))
         }
-        Ok(handled @ (Handled::Receive(_) | Handled::Await(_) | Handled::Work(_))) => handled,
+        Ok(handled @ (Handled::Receive(_) | Handled::Await(_) | Handled::Work(_) | Handled::Prepare(_))) => handled,
         Err(refusal) => Handled::Reply(refuse(request, &audience.ask_for_user(refusal))),
     };
     shown(ctx, request, handled)
@@ -37,7 +37,11 @@ fn shown(ctx: &Context<'_>, request: &Request<'_>, handled: Handled) -> Handled 
         Handled::Reply(response) if response.status.is_error() => {
             Handled::Reply(content::error_page(ctx, request, response))
         }
-        handled @ (Handled::Reply(_) | Handled::Receive(_) | Handled::Await(_) | Handled::Work(_)) => handled,
+        handled @ (Handled::Reply(_)
+        | Handled::Receive(_)
+        | Handled::Await(_)
+        | Handled::Work(_)
+        | Handled::Prepare(_)) => handled,
     }
 }
 
@@ -46,6 +50,12 @@ fn shown(ctx: &Context<'_>, request: &Request<'_>, handled: Handled) -> Handled 
 fn fill_body(ctx: &mut Context<'_>, request: &Request<'_>, route: &Route<'_>) -> Provided {
     match *route {
         Route::Options(methods) => Ok(permit(ctx.site, request, options(methods)).into()),
+        Route::UploadOptions(methods) => {
+            let offered = content::offer_uploads(ctx, request, options(methods));
+            Ok(permit(ctx.site, request, offered).into())
+        }
+        Route::Resume(id) => content::resume_upload(ctx, request, id),
+        Route::Upload if content::begins_upload(request) => content::begin_upload(ctx, request),
         Route::Files => content::files(ctx, request),
         Route::Upload => content::upload(ctx, request),
         Route::Delete => content::delete(ctx, request),

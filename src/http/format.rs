@@ -5,7 +5,8 @@
 use super::Audience;
 use crate::config::{FieldsId, FixedFields, SiteId};
 use crate::message::{
-    Body, FieldName, IMF_FIXDATE_BYTES, Method, Response, Value, Version, write_line, write_representation_lines,
+    Body, FieldName, IMF_FIXDATE_BYTES, Interim, Method, Response, Value, Version, write_line,
+    write_representation_lines,
 };
 
 /// What must be known of a request to answer it, after its bytes are gone.
@@ -107,6 +108,17 @@ pub fn format(
 
     let is_sent = has_content && facts.method != Method::Head;
     Reply { body: if is_sent { response.body } else { Body::Empty }, is_chunked: is_chunked && is_sent, keep_alive }
+}
+
+/// Appends an interim answer, which has neither date nor content.
+pub fn format_interim(interim: &Interim, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(interim.status.line().as_bytes());
+    out.extend_from_slice(b"\r\n");
+    for (name, value) in interim.fields.iter() {
+        write_line(*name, value, out);
+    }
+    out.extend_from_slice(b"\r\n");
 }
 
 #[cfg(test)]

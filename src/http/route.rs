@@ -3,7 +3,7 @@
 
 use super::Audience;
 use crate::config::{Provider, Site, Verb, Verbs};
-use crate::content::{self, is_hidden};
+use crate::content::{self, UploadId, is_hidden};
 use crate::message::{Method, MethodSet, Refusal, Request};
 
 /// Who answers.
@@ -15,6 +15,10 @@ pub(super) enum Route<'r> {
     Files,
     /// A file is stored or updated.
     Upload,
+    /// OPTIONS where files are stored.
+    UploadOptions(MethodSet),
+    /// An upload that has begun goes on, or ends.
+    Resume(UploadId),
     /// A file is removed.
     Delete,
     /// Perlin noise.
@@ -97,21 +101,29 @@ fn route_to_files<'r>(site: &Site, request: &Request<'_>, audience: &Audience) -
         return Err(Refusal::not_found());
     }
     let verbs = site.access.verbs(&request.path, &request.visitor);
+    // What a user may do is possible here, though not for everybody.
+    let possible = verbs.or(audience.after_login);
     let want = |wanted: Verbs, route, words: &'static str| {
         if verbs.contains_any(wanted) { Ok(route) } else { Err(Refusal::lacking(wanted, words)) }
     };
-    // What a user may do is possible here, though not for everybody.
-    let methods = || file_methods(verbs.or(audience.after_login));
-    match request.method {
-        Method::Get | Method::Head => {
+    let uploading = Verbs::NONE.with(Verb::Create).with(Verb::Replace);
+    let can_upload = possible.contains_any(uploading);
+    let upload = UploadId::of_query(request.query).filter(|_| can_upload);
+    let methods = || if upload.is_some() { content::UPLOAD_METHODS } else { file_methods(possible) };
+    match (request.method, upload) {
+        (Method::Options, _) if can_upload => Ok(Route::UploadOptions(methods())),
+        (Method::Options, _) => Ok(Route::Options(methods())),
+        (method, Some(id)) if content::UPLOAD_METHODS.contains(method) => {
+            want(uploading, Route::Resume(id), "Uploads are not allowed here.")
+        }
+        (Method::Get | Method::Head, _) => {
             want(Verbs::NONE.with(Verb::Read).with(Verb::List), Route::Files, "You may not read here.")
         }
-        Method::Put | Method::Post => {
-            want(Verbs::NONE.with(Verb::Create).with(Verb::Replace), Route::Upload, "Uploads are not allowed here.")
+        (Method::Put | Method::Post, None) => want(uploading, Route::Upload, "Uploads are not allowed here."),
+        (Method::Delete, _) => want(Verb::Delete.into(), Route::Delete, "You may not delete here."),
+        (Method::Put | Method::Post | Method::Patch | Method::Trace | Method::Connect, _) => {
+            Err(Refusal::method_not_allowed(request.method, methods()))
         }
-        Method::Delete => want(Verb::Delete.into(), Route::Delete, "You may not delete here."),
-        Method::Options => Ok(Route::Options(methods())),
-        Method::Patch | Method::Trace | Method::Connect => Err(Refusal::method_not_allowed(request.method, methods())),
     }
 }
 

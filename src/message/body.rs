@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-use super::{Digests, Fields, Refusal, Response};
+use super::{Digests, Fields, Receive, Refusal, Response};
 
 /// One piece of work: about what a source appends, or a sink is handed, in one call.
 pub const PIECE_BYTES: usize = 64 * 1024;
@@ -154,6 +154,11 @@ pub trait BodySink: Send {
     /// A refusal ends the transfer and is answered at once.
     fn take(&mut self, chunk: &[u8]) -> Result<(), Refusal>;
 
+    /// Shall it leave, because a later request wants its place? Asked once a second, whether anything comes or not.
+    fn is_superseded(&self) -> bool {
+        false
+    }
+
     /// Does it look at the fields behind the content? Otherwise they are read and dropped.
     fn wants_trailers(&self) -> bool {
         false
@@ -180,6 +185,10 @@ pub enum Worked {
     More(Box<dyn Work>),
     /// The answer.
     Done(Result<Response, Refusal>),
+    /// What is left may block for longer.
+    Block(Job),
+    /// The content may come now. For `Handled::Prepare` only.
+    Ready(Receive),
 }
 
 /// What a sink says when its content is complete.

@@ -39,6 +39,17 @@ impl Preconditions {
         Self { lines }
     }
 
+    /// The preconditions that were kept elsewhere as lines.
+    #[must_use]
+    pub fn of_lines(lines: impl IntoIterator<Item = (FieldName, Box<[u8]>)>) -> Self {
+        Self { lines: lines.into_iter().collect() }
+    }
+
+    /// Their lines, to be kept elsewhere.
+    pub fn lines(&self) -> impl Iterator<Item = (FieldName, &[u8])> {
+        self.lines.iter().map(|(name, value)| (*name, &**value))
+    }
+
     /// Decides them against what is there now; `None` means that nothing is.
     #[must_use]
     pub fn evaluate(&self, method: Method, current: Option<Validators>) -> Verdict {

@@ -13,17 +13,39 @@ pub struct Refusal {
     pub detail: Cow<'static, str>,
     /// A field the status calls for: `Allow`, `Retry-After`, `Content-Range`, `WWW-Authenticate`.
     pub field: Option<(FieldName, Value)>,
+    /// What kind of problem it is, where a program has to tell that.
+    pub problem: Problem,
     /// Can it no longer be told where the next request starts? Then the connection ends with this answer.
     pub ends_connection: bool,
     /// Rights of which any one would have let it be served; none if rights are not what it lacks.
     pub lacks: Verbs,
 }
 
+/// The kind of a problem (RFC 9457 section 3.1.1), as far as it has one of its own: those that resumable uploads define.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Problem {
+    /// The status says it all.
+    #[default]
+    Blank,
+    /// The content does not begin where the upload ends.
+    MismatchingUploadOffset {
+        /// Where the upload ends.
+        expected: u64,
+        /// Where the client believes that it does.
+        provided: u64,
+    },
+    /// Nothing can be added to the upload any more.
+    CompletedUpload,
+    /// The lengths that the client has told do not agree.
+    InconsistentUploadLength,
+}
+
 impl Refusal {
     /// A refusal after which the connection may go on.
     #[must_use]
     pub fn new(status: Status, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, detail: detail.into(), field: None, ends_connection: false, lacks: Verbs::NONE }
+        let (detail, problem) = (detail.into(), Problem::Blank);
+        Self { status, detail, field: None, problem, ends_connection: false, lacks: Verbs::NONE }
     }
 
     /// A refusal of bytes whose framing can't be trusted (RFC 9112 section 9.6): the answer closes.
@@ -42,6 +64,13 @@ impl Refusal {
     #[must_use]
     pub fn with_field(mut self, name: FieldName, value: Value) -> Self {
         self.field = Some((name, value));
+        self
+    }
+
+    /// The same, of a kind that has a name.
+    #[must_use]
+    pub fn of_kind(mut self, problem: Problem) -> Self {
+        self.problem = problem;
         self
     }
 

@@ -145,6 +145,17 @@ pub struct Receive {
     pub sink: Box<dyn BodySink>,
     /// More than this is answered 413.
     pub limit_bytes: u64,
+    /// What the client is told before its content is taken.
+    pub interim: Option<Box<Interim>>,
+}
+
+/// An answer before the answer (RFC 9110 section 15.2). `100 Continue` is none: the worker knows by itself when to say it.
+#[derive(Debug)]
+pub struct Interim {
+    /// 1xx.
+    pub status: Status,
+    /// Its fields.
+    pub fields: ResponseFields,
 }
 
 /// What a provider does with a request.
@@ -157,6 +168,8 @@ pub enum Handled {
     Await(Job),
     /// Needs work first that takes long.
     Work(Box<dyn Work>),
+    /// Needs work that may block before it can be said who takes the content.
+    Prepare(Box<dyn Work>),
 }
 
 impl From<Response> for Handled {

@@ -204,6 +204,15 @@ pub fn open_entry(folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<File> {
     Ok(File::from(nix::fcntl::openat(folder, OsStr::from_bytes(name), flags, Mode::empty())?))
 }
 
+/// Opens one entry of a folder to be read and written, never following a symlink.
+///
+/// # Errors
+/// As openat(2): ELOOP for a symlink.
+pub fn open_entry_to_write(folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<File> {
+    let flags = OFlag::O_RDWR | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    Ok(File::from(nix::fcntl::openat(folder, OsStr::from_bytes(name), flags, Mode::empty())?))
+}
+
 /// How many bytes an ordinary user may still write to the file system of an open folder.
 ///
 /// # Errors

@@ -5,8 +5,8 @@ use super::close_reason::CloseReason;
 use super::connection::{Connection, Flow, State};
 use super::desk::Desk;
 use super::exchange::{Asked, Awaiting};
-use super::offload::{Outcome, Task};
-use crate::message::{Method, Response, Status};
+use super::offload::Outcome;
+use crate::message::{FieldName, Method, Response, Status, Value, boolean_text};
 
 /// How long a helper thread may work on one task; a file system that hangs must not hold connections for ever.
 const JOB_MS: u64 = 600_000;
@@ -30,7 +30,12 @@ impl Connection {
                 self.answer(&asked, answer, desk)
             }
             // To the end of the queue with it: others have work for the helper threads too.
-            (Awaiting::Answer(asked), Outcome::MoreWork(work)) => self.start(Task::Work(work), asked, desk),
+            (Awaiting::Answer(asked), Outcome::More(task)) => self.start(task, asked, desk),
+            (Awaiting::Taker(asked, coming), Outcome::More(task)) => self.prepare(task, asked, coming, desk),
+            (Awaiting::Taker(asked, coming), Outcome::Ready(receive)) => self.take_ready(receive, asked, coming, desk),
+            (Awaiting::Taker(asked, coming), Outcome::Answer(answer)) => {
+                self.answer_unprepared(answer, asked, coming, desk)
+            }
             (Awaiting::Piece(sending), Outcome::Piece { source, bytes, progress: Ok(progress) }) => {
                 self.take_piece(sending, source, &bytes, progress, desk)
             }
@@ -39,7 +44,9 @@ impl Connection {
                 self.state = State::SendReply(Box::new(sending));
                 Flow::Close(CloseReason::ContentLost)
             }
-            (Awaiting::Answer(_) | Awaiting::Piece(_) | Awaiting::Verdict(_), _) => Flow::Close(CloseReason::Aborted),
+            (Awaiting::Answer(_) | Awaiting::Taker(..) | Awaiting::Piece(_) | Awaiting::Verdict(_), _) => {
+                Flow::Close(CloseReason::Aborted)
+            }
         }
     }
 
@@ -51,7 +58,10 @@ impl Connection {
 
 /// Counts an upload that was committed.
 fn count_upload(asked: &Asked, answer: Option<&Response>, desk: &mut Desk) {
-    let is_upload = matches!(asked.facts.method, Method::Put | Method::Post);
-    let is_stored = answer.is_some_and(|it| matches!(it.status, Status::CREATED | Status::NO_CONTENT));
+    let is_upload = matches!(asked.facts.method, Method::Put | Method::Post | Method::Patch);
+    let is_stored = answer.is_some_and(|it| {
+        let is_part = it.fields.find(FieldName::UploadComplete) == Some(&Value::from(boolean_text(false)));
+        matches!(it.status, Status::CREATED | Status::NO_CONTENT) && !is_part
+    });
     desk.tally.uploads += u64::from(is_upload && is_stored);
 }

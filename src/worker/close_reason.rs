@@ -33,7 +33,9 @@ impl CloseReason {
         match self {
             Self::TimedOut => tally.timeouts += 1,
             Self::TurnedAway => tally.refused += 1,
-            Self::Aborted | Self::ContentLost | Self::Overloaded | Self::NotProxied => tally.aborts += 1,
+            Self::Aborted | Self::ContentLost | Self::Overloaded | Self::NotProxied => {
+                tally.aborts += 1;
+            }
             Self::ClientDone | Self::Answered | Self::Idle | Self::ShutDown => {}
         }
     }

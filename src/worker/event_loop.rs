@@ -234,7 +234,9 @@ impl EventLoop {
                     self.hear_verdict(verdict, failure);
                     continue;
                 }
-                outcome @ (Outcome::Answer(_) | Outcome::MoreWork(_) | Outcome::Piece { .. }) => outcome,
+                outcome @ (Outcome::Answer(_) | Outcome::More(_) | Outcome::Ready(_) | Outcome::Piece { .. }) => {
+                    outcome
+                }
             };
             let Some(connection) = self.connections.get_mut(token.key as usize).filter(|it| it.token == token) else {
                 continue;
@@ -264,10 +266,16 @@ impl EventLoop {
         if self.phase == Phase::Serving {
             self.acceptor.try_again(&self.epoll, self.connections.len());
         }
+        self.end(|connection| connection.is_superseded(), Connection::give_way);
         let now = self.desk.monotonic_ms;
-        for token in self.tokens(|connection| connection.deadline_ms <= now) {
+        self.end(|connection| connection.deadline_ms <= now, Connection::expire);
+    }
+
+    /// Lets those who waited in vain have their last word.
+    fn end(&mut self, wanted: impl Fn(&Connection) -> bool, how: fn(&mut Connection, &mut Desk) -> Flow) {
+        for token in self.tokens(wanted) {
             let Some(connection) = self.connections.get_mut(token.key as usize) else { continue };
-            match connection.expire(&mut self.desk) {
+            match how(connection, &mut self.desk) {
                 Flow::Close(reason) => self.close(token, reason),
                 Flow::Next | Flow::Yield | Flow::Wait => self.turn(token),
             }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::content::ErrorForm;
 use crate::http::{ChunkedDecoder, Facts};
 use crate::log::{Line, RequestLine};
-use crate::message::{Body, BodySink, FieldName, Fields, Finish, Refusal, Request};
+use crate::message::{Body, BodyFraming, BodySink, FieldName, Fields, Finish, Refusal, Request};
 
 /// What of a request is needed to answer and log it when its bytes are gone.
 pub(super) struct Asked {
@@ -91,6 +91,14 @@ impl Taker {
         }
     }
 
+    /// Does a later request want its place?
+    pub(super) fn is_superseded(&self) -> bool {
+        match self {
+            Self::Sink(sink) => sink.is_superseded(),
+            Self::Nobody(_) => false,
+        }
+    }
+
     /// Does it look at trailers?
     pub(super) fn wants_trailers(&self) -> bool {
         match self {
@@ -130,10 +138,28 @@ impl Decoder {
 pub(super) enum Awaiting {
     /// The answer to this request.
     Answer(Asked),
+    /// Who takes the content of this request, which the client may be sending already.
+    Taker(Asked, Coming),
     /// The next piece of this reply.
     Piece(Sending),
     /// The word about a password; then the head of this request is read again.
     Verdict(Asked),
+}
+
+/// Content that is to come.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Coming {
+    /// Where it ends.
+    pub(super) framing: BodyFraming,
+    /// Does the client wait for `100 Continue`?
+    pub(super) expects_continue: bool,
+}
+
+impl Coming {
+    /// That of this request.
+    pub(super) fn of(request: &Request<'_>) -> Self {
+        Self { framing: request.framing, expects_continue: request.expects_continue }
+    }
 }
 
 /// A reply on its way out; its head has been formatted.

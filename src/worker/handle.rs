@@ -3,7 +3,7 @@
 
 use super::connection::{Connection, Flow};
 use super::desk::Desk;
-use super::exchange::{Asked, AskedForLog, Awaiting, Taker};
+use super::exchange::{Asked, AskedForLog, Awaiting, Coming, Taker};
 use super::identify::Identity;
 use super::offload::Task;
 use crate::content::{self, ErrorForm};
@@ -11,7 +11,7 @@ use crate::http::{self, Audience, Facts, Head};
 use crate::message::{BodyFraming, FieldName, Fields, Finish, Handled, Refusal, Request, Status, Value};
 
 /// How much content that nobody wants is read and dropped so that the connection can go on.
-const DISCARD_LIMIT_BYTES: u64 = 1024 * 1024;
+pub(super) const DISCARD_LIMIT_BYTES: u64 = 1024 * 1024;
 
 impl Connection {
     /// A head is complete: through the pipeline with it. `is_last`: nothing has come behind it.
@@ -72,13 +72,17 @@ impl Connection {
                 self.start(Task::Work(work), asked(request, head, facts, desk), desk)
             }
             (Handled::Work(work), _) => self.discard_then(Finish::Work(work), facts, request, head, desk),
+            (Handled::Prepare(work), _) => {
+                let asked = asked(request, head, facts, desk);
+                self.prepare(Task::Prepare(work), asked, Coming::of(request), desk)
+            }
             (Handled::Receive(receive), BodyFraming::None) => {
                 let asked = asked(request, head, facts, desk);
                 self.finish_body(receive.sink.finish(&Fields::default()), asked, desk)
             }
             (Handled::Receive(receive), _) => {
                 let asked = asked(request, head, facts, desk);
-                self.start_body(Taker::Sink(receive.sink), receive.limit_bytes, request, asked, desk)
+                self.start_body(Taker::Sink(receive.sink), receive.limit_bytes, Coming::of(request), asked, desk)
             }
         }
     }
@@ -98,7 +102,7 @@ impl Connection {
         let is_last = matches!(&finish, Finish::Reply(Ok(response)) if response.ends_connection);
         if is_short && !is_last && !request.expects_continue {
             let asked = asked(request, head, facts, desk);
-            return self.start_body(Taker::Nobody(finish), DISCARD_LIMIT_BYTES, request, asked, desk);
+            return self.start_body(Taker::Nobody(finish), DISCARD_LIMIT_BYTES, Coming::of(request), asked, desk);
         }
         let facts = Facts { keep_alive: false, ..facts };
         match finish {

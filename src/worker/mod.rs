@@ -21,6 +21,7 @@ mod introduce;
 mod obey;
 mod offload;
 mod pace;
+mod prepare;
 mod recv;
 mod recv_body;
 mod reply;

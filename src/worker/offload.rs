@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::connection::Token;
 use super::verdicts::{Credential, Verdict};
 use crate::auth::Attempt;
-use crate::message::{BodySink, BodySource, Job, PIECE_BYTES, Progress, Refusal, Response, Work, Worked};
+use crate::message::{BodySink, BodySource, Job, PIECE_BYTES, Progress, Receive, Refusal, Response, Work, Worked};
 use crate::sys::epoll::Waker;
 use crate::sys::process;
 
@@ -35,6 +35,8 @@ pub(super) enum Task {
     Work(Box<dyn Work>),
     /// A password to look at, and what to log if it is wrong.
     Verify { credential: Credential, attempt: Attempt, failure: String },
+    /// The same for work that may block, and that ends in an answer or in who takes the content.
+    Prepare(Box<dyn Work>),
     /// A content that nobody completes: to unlink a large temporary takes the disk its time.
     Forget(Box<dyn BodySink>),
 }
@@ -46,7 +48,9 @@ pub(super) enum Outcome {
     /// Whose password it was; nobody's is logged.
     Verdict { verdict: Verdict, failure: Option<String> },
     /// There is more to do for the answer.
-    MoreWork(Box<dyn Work>),
+    More(Task),
+    /// The content may come.
+    Ready(Receive),
     /// A piece of a body, and its source for the next one.
     Piece { source: Box<dyn BodySource>, bytes: Vec<u8>, progress: io::Result<Progress> },
 }
@@ -79,7 +83,7 @@ impl Offload {
     /// Hands a task to a thread; false if too many wait already.
     pub(super) fn submit(&self, token: Token, task: Task) -> bool {
         let queue = match task {
-            Task::Job(_) | Task::Forget(_) => &self.disk,
+            Task::Job(_) | Task::Prepare(_) | Task::Forget(_) => &self.disk,
             Task::Piece(_) | Task::Work(_) => &self.sources,
             Task::Verify { .. } => &self.verifying,
         };
@@ -146,10 +150,8 @@ fn work(queue: &Mutex<Receiver<Assignment>>, report: &Sender<(Token, Outcome)>, 
 fn perform(task: Task) -> Option<Outcome> {
     match task {
         Task::Job(job) => Some(Outcome::Answer(job())),
-        Task::Work(work) => Some(match work.advance() {
-            Worked::More(work) => Outcome::MoreWork(work),
-            Worked::Done(answer) => Outcome::Answer(answer),
-        }),
+        Task::Work(work) => Some(advance(work, Task::Work)),
+        Task::Prepare(work) => Some(advance(work, Task::Prepare)),
         Task::Piece(mut source) => {
             let mut bytes = Vec::with_capacity(PIECE_BYTES);
             let progress = source.fill(&mut bytes);
@@ -164,5 +166,15 @@ fn perform(task: Task) -> Option<Outcome> {
             drop(sink);
             None
         }
+    }
+}
+
+/// One piece of work; what is left of it is the same kind of task.
+fn advance(work: Box<dyn Work>, kind: fn(Box<dyn Work>) -> Task) -> Outcome {
+    match work.advance() {
+        Worked::More(work) => Outcome::More(kind(work)),
+        Worked::Done(answer) => Outcome::Answer(answer),
+        Worked::Block(job) => Outcome::More(Task::Job(job)),
+        Worked::Ready(receive) => Outcome::Ready(receive),
     }
 }

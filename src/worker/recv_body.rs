@@ -4,9 +4,9 @@
 use super::close_reason::CloseReason;
 use super::connection::{Connection, Flow, Input, State};
 use super::desk::Desk;
-use super::exchange::{Asked, Decoder, Receiving, Taker};
+use super::exchange::{Asked, Coming, Decoder, Receiving, Taker};
 use crate::http::{self, ChunkedDecoder, Piece};
-use crate::message::{BodyFraming, Fields, Refusal, Request, Status};
+use crate::message::{BodyFraming, Fields, Refusal, Status};
 
 /// How much content a connection may bring in one turn.
 const RECEIVED_A_TURN_BYTES: usize = 256 * 1024;
@@ -19,11 +19,11 @@ impl Connection {
         &mut self,
         taker: Taker,
         room: u64,
-        request: &Request<'_>,
+        coming: Coming,
         asked: Asked,
         desk: &mut Desk,
     ) -> Flow {
-        let decoder = match request.framing {
+        let decoder = match coming.framing {
             BodyFraming::Length(length) => Decoder::Length(length),
             BodyFraming::None => Decoder::Length(0),
             BodyFraming::Chunked if taker.wants_trailers() => {
@@ -31,7 +31,7 @@ impl Connection {
             }
             BodyFraming::Chunked => Decoder::Chunked(ChunkedDecoder::default()),
         };
-        let owes_continue = request.expects_continue;
+        let owes_continue = coming.expects_continue;
         self.state = State::RecvBody(Box::new(Receiving { taker, decoder, room, owes_continue, asked }));
         self.begin_pace(desk, desk.config.timeouts.body, desk.least_receiving());
         Flow::Next
@@ -96,6 +96,20 @@ impl Connection {
         };
         let Receiving { taker, asked, .. } = *receiving;
         self.refuse_content(taker, asked, refusal, desk)
+    }
+
+    /// Does content come for a place that a later request wants?
+    pub(super) fn is_superseded(&self) -> bool {
+        match &self.state {
+            State::RecvBody(receiving) => receiving.taker.is_superseded(),
+            State::RecvProxy | State::RecvHead | State::AwaitJob(_) | State::SendReply(_) | State::Linger => false,
+        }
+    }
+
+    /// Ends for a later request what its client has given up.
+    pub(super) fn give_way(&mut self, desk: &mut Desk) -> Flow {
+        let refusal = Refusal::closing(Status::CONFLICT, "A later request has taken the place of this one.");
+        self.refuse_body(&refusal, desk)
     }
 
     fn refuse_content(&mut self, taker: Taker, mut asked: Asked, refusal: &Refusal, desk: &mut Desk) -> Flow {

@@ -30,7 +30,9 @@ impl Connection {
                         desk.access_log.finish(&line, sending.sent_bytes);
                     }
                 }
-                Awaiting::Answer(asked) | Awaiting::Verdict(asked) => log_unanswered(asked, self.client, desk),
+                Awaiting::Answer(asked) | Awaiting::Taker(asked, _) | Awaiting::Verdict(asked) => {
+                    log_unanswered(asked, self.client, desk);
+                }
             },
             State::RecvBody(receiving) => log_unanswered(&receiving.asked, self.client, desk),
             State::RecvProxy | State::RecvHead | State::Linger => {}

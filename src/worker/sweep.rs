@@ -1,18 +1,24 @@
-//! The thread that removes what killed workers left behind: at the start of a worker that is told to, and on orders.
+//! The thread that removes what killed workers and clients left behind: at the start of a worker that is told to, on
+//! orders, and from then on by the hour.
 //! Process: worker; started between landlock and seccomp, so that both hold for it.
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::config::{Site, Sites};
-use crate::content;
+use crate::content::{self, Swept};
 use crate::heritage::Heritage;
 use crate::log::{Level, Logs};
 use crate::sys::{credentials, process};
 
 /// Nice value of the thread: a large tree must not slow down a client.
 const NICE: i32 = 10;
+
+/// Expired uploads are looked for so often, and more often where they expire soon. To walk a large tree takes the disk
+/// its time.
+const LONGEST_PERIOD: Duration = Duration::from_secs(3600);
 
 /// The loop's end of the thread.
 pub(super) struct Sweeper(SyncSender<()>);
@@ -35,7 +41,7 @@ impl Sweeper {
         std::thread::Builder::new().name("sweep".to_owned()).stack_size(256 * 1024).spawn(move || {
             process::be_nice(NICE);
             let _ = is_set.send(());
-            work(&config.sites, &roots, &logs, &wishes);
+            work(&config.sites, &roots, config.resumable.expiry, &logs, &wishes);
         })?;
         let _ = set.recv();
         Ok(Some(Self(ask)))
@@ -47,16 +53,28 @@ impl Sweeper {
     }
 }
 
+fn report(logs: &Logs, swept: Swept) {
+    let Swept { abandoned, expired } = swept;
+    if abandoned > 0 {
+        logs.error(Level::Notice, format_args!("removed {abandoned} unfinished uploads of dead workers"));
+    }
+    if expired > 0 {
+        logs.error(Level::Notice, format_args!("removed {expired} resumable uploads that had expired"));
+    }
+}
+
 /// The life of the thread: it ends when the loop does.
-fn work(sites: &Sites<Site>, roots: &Sites<OwnedFd>, logs: &Logs, wishes: &Receiver<()>) {
+fn work(sites: &Sites<Site>, roots: &Sites<OwnedFd>, expiry: Duration, logs: &Logs, wishes: &Receiver<()>) {
     let our_uid = credentials::user_id();
-    while wishes.recv().is_ok() {
+    let mut period = Duration::MAX;
+    while !matches!(wishes.recv_timeout(period), Err(RecvTimeoutError::Disconnected)) {
+        // Only the worker that was told to sweep once goes on with it.
+        period = (expiry / 2).min(LONGEST_PERIOD);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let expired = now.saturating_sub(expiry).as_secs();
         for (id, root) in roots.iter().filter(|(id, _)| sites.get(*id).access.can_write()) {
-            match content::sweep(root, our_uid) {
-                Ok(0) => {}
-                Ok(count) => {
-                    logs.error(Level::Notice, format_args!("removed {count} unfinished uploads of dead workers"));
-                }
+            match content::sweep(root, our_uid, expired) {
+                Ok(swept) => report(logs, swept),
                 Err(error) => {
                     let root = sites.get(id).root.display();
                     logs.error(Level::Warning, format_args!("can't look for unfinished uploads in {root}: {error}"));

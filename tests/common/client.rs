@@ -149,6 +149,13 @@ impl Client {
         assert_eq!(self.head().0, status);
     }
 
+    /// The same, with its fields.
+    pub(crate) fn interim_reply(&mut self, status: u16) -> Reply {
+        let (found, fields) = self.head();
+        assert_eq!(found, status, "{fields:?}");
+        Reply { status, fields, body: Vec::new() }
+    }
+
     /// Insists that the server closes now, orderly, and sends nothing more.
     pub(crate) fn expect_end(&mut self) {
         assert_eq!(String::from_utf8_lossy(&self.rest()), "", "nothing more comes");

@@ -31,6 +31,7 @@ mod regressions;
 mod reload;
 mod representations;
 mod respawn;
+mod resumable;
 mod sites;
 mod slow;
 mod smuggling;

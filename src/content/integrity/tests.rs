@@ -41,12 +41,13 @@ fn finish(handled: Handled) -> (Option<String>, usize) {
     let mut work = match handled {
         Handled::Reply(response) => return (field(&response), 0),
         Handled::Work(work) => work,
-        Handled::Receive(_) | Handled::Await(_) => panic!("no such thing was asked for"),
+        Handled::Receive(_) | Handled::Await(_) | Handled::Prepare(_) => panic!("no such thing was asked for"),
     };
     loop {
         match work.advance() {
             Worked::More(more) => work = more,
             Worked::Done(response) => return (field(&response.unwrap()), pieces),
+            Worked::Block(_) | Worked::Ready(_) => panic!("digests are all that was asked for"),
         }
         pieces += 1;
     }

@@ -51,7 +51,7 @@ pub fn sha256(ctx: &Context<'_>, request: &Request<'_>) -> Provided {
         }
         _ => Box::new(ContentSink::new(of_content)),
     };
-    Ok(Handled::Receive(Receive { sink, limit_bytes: ctx.config.limits.body_bytes }))
+    Ok(Handled::Receive(Receive { sink, limit_bytes: ctx.config.limits.body_bytes, interim: None }))
 }
 
 /// The media type of the request's content in lower case, without parameters.

@@ -1,0 +1,24 @@
+//! Giving an upload up (draft section 4.5): DELETE takes away what has come of it.
+//! Process: worker, sealed; on a helper thread. Fails with: 404, 503.
+//! Of an upload that is complete it takes away the memory only; the file is deleted under its own address.
+
+use super::opening::{Opening, busy};
+use super::part::Found;
+use super::{UploadId, place};
+use crate::content::Context;
+use crate::message::{Handled, Provided, Request, Response, Status, Worked};
+
+/// Cancels it.
+pub(super) fn cancel(ctx: &Context<'_>, request: &Request<'_>, id: UploadId) -> Provided {
+    let place = place(ctx, request, id)?;
+    let upload = place.clone();
+    Ok(Handled::Prepare(Opening::new(place, move |found| {
+        Worked::Done(match found {
+            Found::Open(_) | Found::Complete(..) => {
+                upload.remove();
+                Ok(Response::new(Status::NO_CONTENT))
+            }
+            Found::Busy => Err(busy()),
+        })
+    })))
+}

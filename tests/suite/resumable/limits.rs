@@ -1,0 +1,102 @@
+//! Limits of size and time, and what they are told with.
+
+use super::*;
+use crate::common::Site;
+use crate::common::server::EVERYTHING;
+
+fn with(config: &str) -> Server {
+    Server::with(Site::sample(), &format!("workers = 2\n{config}\n{EVERYTHING}"))
+}
+
+#[test]
+fn the_whole_may_be_larger_than_what_one_request_brings() {
+    let server = with("limits.body_bytes = 10\nresumable.bytes = 25");
+    let mut client = server.connect();
+    let limits = "max-size=25, max-append-size=10, max-age=172800";
+    let reply = client.request("OPTIONS", "/f", &[], b"");
+    assert_eq!(reply.field("upload-limit"), Some(limits));
+    let address = begin(&mut client, "/f", &[]);
+    for offset in [0, 10] {
+        assert_eq!(append(&mut client, &address, offset, MORE, b"0123456789").status, 204);
+    }
+    let reply = append(&mut client, &address, 20, LAST, b"0123456789a");
+    assert_eq!((reply.status, reply.field("upload-limit")), (413, Some(limits)));
+    let reply = append(&mut client, &address, 20, LAST, b"012345");
+    assert_eq!((reply.status, reply.field("upload-limit")), (413, Some(limits)));
+    client.send(head("PATCH", &address, &[LAST, PARTIAL, "Upload-Offset: 20", "Transfer-Encoding: chunked"], b""));
+    client.send("6\r\n012345\r\n0\r\n\r\n");
+    let reply = client.reply("PATCH");
+    assert_eq!((reply.status, reply.field("upload-limit")), (413, Some(limits)));
+    let mut client = server.connect();
+    assert_eq!(offset(&mut client, &address), 20);
+    assert_eq!(append(&mut client, &address, 20, LAST, b"01234").status, 201);
+    assert_eq!(server.site.read("f").len(), 25);
+    for (fields, content) in [(&["Upload-Length: 26"][..], &b""[..]), (&[], b"0123456789a")] {
+        let reply = client.request("PUT", "/g", &[&[MORE], fields].concat(), content);
+        assert_eq!((reply.status, reply.field("upload-limit")), (413, Some(limits)), "{fields:?}");
+    }
+}
+
+#[test]
+fn a_limit_of_one_request_is_one_of_the_whole_unless_something_else_is_said() {
+    let server = with("limits.body_bytes = 10");
+    let mut client = server.connect();
+    let address = begin(&mut client, "/f", &[]);
+    assert_eq!(append(&mut client, &address, 0, MORE, b"0123456789").status, 204);
+    assert_eq!(append(&mut client, &address, 10, LAST, b"a").status, 413);
+}
+
+#[test]
+fn pieces_may_have_to_be_of_some_size() {
+    let server = with("resumable.min_append_bytes = 5");
+    let mut client = server.connect();
+    let address = begin(&mut client, "/f", &[]);
+    let reply = append(&mut client, &address, 0, MORE, b"0123");
+    assert_eq!(reply.status, 400);
+    assert!(reply.field("upload-limit").unwrap().contains("min-append-size=5"), "{reply:?}");
+    assert_eq!(append(&mut client, &address, 0, MORE, b"01234").status, 204);
+    assert_eq!(append(&mut client, &address, 5, LAST, b"5").status, 201, "but for the last");
+}
+
+#[test]
+fn quotas_hold_for_the_whole() {
+    let server = with("[[quota]]\npath = \"/\"\nbytes = 1200000\n[[quota]]\npath = \"/folder/\"\nfile_bytes = 8");
+    let mut client = server.connect();
+    let reply = client.request("OPTIONS", "/folder/f", &[], b"");
+    assert!(reply.field("upload-limit").unwrap().starts_with("max-size=8,"), "{reply:?}");
+    let address = begin(&mut client, "/folder/f", &[]);
+    assert_eq!(append(&mut client, &address, 0, MORE, b"01234").status, 204);
+    assert_eq!(append(&mut client, &address, 5, LAST, b"5678").status, 413);
+    assert_eq!(append(&mut client, &address, 5, LAST, b"567").status, 201);
+    // The sample has more than 1.1 MB already.
+    let address = begin(&mut client, "/f", &[]);
+    let reply = append(&mut client, &address, 0, LAST, &[b'x'; 150_000]);
+    assert_eq!(reply.status, 507, "{reply:?}");
+    assert_eq!(client.get("/f").status, 404);
+}
+
+#[test]
+fn no_room_is_told_before_the_content() {
+    let server = with("uploads.min_free = \"1024 TiB\"");
+    let mut client = server.connect();
+    assert_eq!(client.request("PUT", "/f", &[MORE, "Upload-Length: 1"], b"").status, 507);
+    assert_eq!(parts(&server), [""; 0]);
+}
+
+#[test]
+fn an_upload_that_nobody_goes_on_with_expires() {
+    let server = with("resumable.expiry = \"2s\"");
+    let mut client = server.connect();
+    let address = begin(&mut client, "/f", &[]);
+    assert!(state(&mut client, &address).field("upload-limit").unwrap().contains("max-age="));
+    assert_eq!(append(&mut client, &address, 0, MORE, b"hello").status, 204);
+    let complete = begin(&mut client, "/complete", &[]);
+    assert_eq!(append(&mut client, &complete, 0, LAST, b"x").status, 201);
+    await_no_parts(&server);
+    for address in [&address, &complete] {
+        assert_eq!(state(&mut client, address).status, 404);
+    }
+    assert_eq!(append(&mut client, &address, 5, LAST, b"x").status, 404);
+    assert_eq!(server.site.read("complete"), b"x");
+    server.await_line("it is told", |line| line.contains("resumable uploads that had expired"));
+}
