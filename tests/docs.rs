@@ -82,7 +82,7 @@ fn assert_document_is_true(document: &str, entries: &BTreeMap<String, Entry>) {
         assert!(entries.contains_key(&key), "{document} lacks the key {key}");
     }
     let without_default =
-        ["user", "group", "routes", "access.path", "access.allow", "redirects", "error_pages", "fallback"];
+        ["user", "group", "pid_file", "routes", "access.path", "access.allow", "redirects", "error_pages", "fallback"];
     // A site has the defaults of the keys that have the same names at the top; there is no rule without its fields.
     let has_none = |key: &str| key.starts_with("site.") || key.starts_with("fields.");
     let mut defaults = Vec::new();

@@ -8,7 +8,8 @@ use std::str::FromStr;
 use super::scalar::{Scalar, one_of, scalars};
 use super::{Durability, ForwardedField, LogTarget, Precompressed, Sandbox};
 
-scalars!(Workers, FileMode, Account, Root, IndexName, Precompressed, Sandbox, Durability, LogTarget, ForwardedField);
+scalars!(Workers, FileMode, Account, Root, PidFile, IndexName, Precompressed, Sandbox, Durability, LogTarget);
+scalars!(ForwardedField);
 
 /// How many workers.
 pub(super) struct Workers(u16);
@@ -127,6 +128,26 @@ impl Scalar for Root {
 impl From<Root> for PathBuf {
     fn from(root: Root) -> Self {
         root.0
+    }
+}
+
+/// Where the process id stands.
+pub(super) struct PidFile(PathBuf);
+
+impl Scalar for PidFile {
+    const EXPECTED: &'static str = "the absolute path of a file, such as \"/run/fileserv/fileserv.pid\"";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        if text.ends_with('/') || text.contains(char::is_control) {
+            return Err(format!("{text:?} is no name of a file; write {}", Self::EXPECTED));
+        }
+        absolute(text).map(Self)
+    }
+}
+
+impl From<PidFile> for Option<PathBuf> {
+    fn from(file: PidFile) -> Self {
+        Some(file.0)
     }
 }
 

@@ -133,6 +133,7 @@ impl EventLoop {
         }
         self.desk.access_log.flush();
         self.desk.tally.publish(self.board);
+        self.vitals.publish(self.board, &self.desk, &self.logs);
         Ok(())
     }
 
@@ -304,6 +305,7 @@ impl EventLoop {
     fn reopen_logs(&mut self, fds: Vec<std::os::fd::OwnedFd>) {
         // What was logged before the rotation belongs into the old file.
         self.desk.access_log.flush();
+        self.vitals.publish(self.board, &self.desk, &self.logs);
         if let Ok(logs) = Logs::from_fds(&self.desk.config.log, fds) {
             self.desk.access_log.reopen(&logs);
             self.logs = logs;
@@ -342,7 +344,7 @@ impl EventLoop {
     /// Once a second: deadlines, heartbeat, memory, and listeners that were left when something had run out.
     fn tick(&mut self) {
         self.next_tick_ms = self.desk.monotonic_ms + u64::from(TICK_MS);
-        self.vitals.publish(self.board, &self.desk);
+        self.vitals.publish(self.board, &self.desk, &self.logs);
         if self.phase == Phase::Serving {
             self.acceptor.try_again(&self.epoll, self.connections.len());
         }

@@ -83,7 +83,7 @@ pub(super) fn desk(root: &Path) -> Desk {
     Desk {
         hosts: Hosts::of(&config.sites),
         roots: Arc::new(config.sites.try_map(|site| open_root(&site.root)).unwrap()),
-        boards: Boards { started: 0, seal: String::new(), slots: Vec::new() },
+        boards: Boards { started: 0, service: Box::leak(Box::default()), seal: String::new(), slots: Vec::new() },
         cache: Cache::new(&config.cache),
         known_digests: KnownDigests::new(config.cache.digests),
         media_types: MediaTypes::default(),
