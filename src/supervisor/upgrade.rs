@@ -209,7 +209,15 @@ impl Supervisor {
             return self.logs.error(Level::Error, words);
         }
         if !successor.has_failed {
-            self.upgrade_failed(&format!("the new server {ended} before it served"));
+            // Its last words may have come with its death. That it served is of no use any more.
+            let mut buffer = [0; 4096];
+            let why = std::iter::from_fn(|| match successor.line.receive(&mut buffer) {
+                Ok(Packet::Bytes(count, _)) => Some(buffer.get(..count).unwrap_or_default().to_vec()),
+                Ok(Packet::Empty | Packet::Closed) | Err(_) => None,
+            });
+            let why = why.filter_map(|said| Some(String::from_utf8_lossy(said.strip_prefix(&[FAILED])?).into_owned()));
+            let why = why.last().unwrap_or_else(|| format!("the new server {ended} before it served"));
+            self.upgrade_failed(&why);
         }
     }
 

@@ -93,10 +93,10 @@ impl PacketEnd {
     pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Packet> {
         loop {
             match self.packet(buffer) {
-                Err(Errno::EINTR) => {}
+                // The other one died with something unread. That is told once, and before his last words.
+                Err(Errno::EINTR | Errno::ECONNRESET) => {}
                 Err(Errno::EAGAIN) => return Ok(Packet::Empty),
-                // A reset is an end too: the other one died with something unread.
-                Ok((0, _)) | Err(Errno::ECONNRESET) => return Ok(Packet::Closed),
+                Ok((0, _)) => return Ok(Packet::Closed),
                 outcome => {
                     let (count, fds) = outcome?;
                     return Ok(Packet::Bytes(count, fds));
@@ -174,6 +174,17 @@ mod tests {
         drop(one);
         assert!(matches!(other.receive(&mut [0; 8]).unwrap(), Packet::Closed));
         assert_eq!(other.send(b"x", &[]).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    }
+
+    #[test]
+    fn last_words_of_one_who_did_not_listen_are_heard() {
+        let (one, other) = pair().unwrap();
+        one.send(b"unread", &[]).unwrap();
+        other.send(b"last words", &[]).unwrap();
+        drop(other);
+        let mut buffer = [0; 16];
+        assert!(matches!(one.receive(&mut buffer).unwrap(), Packet::Bytes(10, _)));
+        assert!(matches!(one.receive(&mut buffer).unwrap(), Packet::Closed));
     }
 
     #[test]
