@@ -48,4 +48,4 @@ macro_rules! corpora {
     };
 }
 
-corpora! { accept_encoding chunked config date head proxy_header range target want_digest }
+corpora! { accept_encoding chunked config date forwarded head proxy_header range target want_digest }

@@ -1,10 +1,15 @@
 //! Names of hosts: as a site lists them, and from the `Host` of a request to its site (RFC 9110 section 7.2).
-//! Process: both. A worker trusts nothing of the host it looks up, and allocates nothing for it.
+//! Process: both. A worker trusts nothing of the host it looks up, and allocates nothing for it, unless it is an IPv6
+//! address.
 
 use std::cmp::Ordering;
+use std::net::Ipv6Addr;
 
 use super::scalar::{Scalar, scalars};
 use super::{Site, SiteId, Sites};
+
+/// The longest name (RFC 1035 section 2.3.4); no client could resolve a longer one.
+const NAME_LIMIT_BYTES: usize = 253;
 
 /// A host of a site, in lower case, without a dot at its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,15 +31,12 @@ impl Scalar for HostName {
     const EXPECTED: &'static str = "the name of a host, such as \"www.example.org\" or \"*.example.org\"";
 
     fn from_text(text: &str) -> Result<Self, String> {
-        // RFC 1035 section 2.3.4; no client could resolve a longer one.
-        const NAME_LIMIT_BYTES: usize = 253;
         let no_host = |why: &str| Err(format!("{text:?} can't be a host: {why}; write {}", Self::EXPECTED));
         let lower = text.to_ascii_lowercase();
-        if let Some(literal) = lower.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            return match literal.parse::<std::net::Ipv6Addr>() {
-                // In the form that clients write (RFC 5952).
-                Ok(address) => Ok(Self { name: format!("[{address}]"), is_pattern: false }),
-                Err(_) => no_host("what stands in brackets is an IPv6 address"),
+        if lower.starts_with('[') && lower.ends_with(']') {
+            return match ipv6(&lower) {
+                Some(address) => Ok(Self { name: format!("[{address}]"), is_pattern: false }),
+                None => no_host("what stands in brackets is an IPv6 address"),
             };
         }
         let (name, is_pattern) = lower.strip_prefix("*.").map_or((lower.as_str(), false), |suffix| (suffix, true));
@@ -101,7 +103,14 @@ impl Hosts {
             return SiteId::DEFAULT;
         }
         let host = without_port(authority);
+        if let Some(address) = ipv6(host) {
+            return find(&self.exact, &format!("[{address}]")).unwrap_or(SiteId::DEFAULT);
+        }
         let host = host.strip_suffix('.').unwrap_or(host);
+        // No name of a site is longer, and each label of this one would be looked for.
+        if host.len() > NAME_LIMIT_BYTES {
+            return SiteId::DEFAULT;
+        }
         if let Some(id) = find(&self.exact, host) {
             return id;
         }
@@ -137,6 +146,11 @@ fn without_port(authority: &str) -> &str {
     end.and_then(|end| authority.get(..end)).unwrap_or(authority)
 }
 
+/// The address in brackets, whose many spellings are one host (RFC 5952 section 1).
+fn ipv6(host: &str) -> Option<Ipv6Addr> {
+    host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
+}
+
 fn find(list: &[(String, SiteId)], host: &str) -> Option<SiteId> {
     let found = list.binary_search_by(|(name, _)| compare(name, host)).ok()?;
     list.get(found).map(|(_, id)| *id)
@@ -163,7 +177,7 @@ mod tests {
     #[test]
     fn a_host_finds_its_site() {
         let sites = sites(&[
-            &["A.example", "[0:0::1]", "192.0.2.1"],
+            &["A.example", "[0:0::1]", "[2001:db8::1]", "192.0.2.1"],
             &["*.b.example", "b.example."],
             &["*.c.b.example", "x.b.example", "localhost"],
         ]);
@@ -176,6 +190,8 @@ mod tests {
             ("[::1]:8080", 1),
             ("[::1]", 1),
             ("[::2]", 0),
+            ("[0:0:0::0:1]:80", 1),
+            ("[2001:DB8:0::1]", 1),
             ("192.0.2.1:80", 1),
             ("b.example", 2),
             ("y.b.example", 2),
@@ -198,6 +214,8 @@ mod tests {
             assert_eq!(hosts.site_of(host), ids[expected], "{host}");
         }
         assert_eq!(Hosts::default().site_of("a.example"), SiteId::DEFAULT);
+        let too_long = format!("{}c.b.example", "a.".repeat(130));
+        assert_eq!(hosts.site_of(&too_long), SiteId::DEFAULT);
     }
 
     #[test]

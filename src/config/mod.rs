@@ -113,7 +113,7 @@ impl Config {
 /// In which field a trusted proxy names the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ForwardedField {
-    /// Whichever is there; if both are, and differ, neither is believed.
+    /// Whichever is there; if both are, they must agree.
     Either,
     /// `Forwarded` (RFC 7239).
     Forwarded,

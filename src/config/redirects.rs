@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use percent_encoding::percent_decode_str;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
@@ -51,7 +52,9 @@ impl Redirects {
             for _ in 0..=self.list.len() {
                 let Some((next, rest)) = self.find(path.as_bytes()) else { return false };
                 let rest = if next.keeps_rest { String::from_utf8_lossy(rest) } else { "".into() };
-                path = [without_query(&next.to), &rest].concat();
+                // The client asks for it in escapes, as it is sent; what is looked up is decoded.
+                let sent = percent_decode_str(without_query(&next.to)).decode_utf8_lossy();
+                path = [&*sent, &rest].concat();
             }
             true
         })
@@ -140,6 +143,10 @@ impl Scalar for Address {
         // A backslash is a slash to browsers, so `/\evil.example` would be another server.
         if !text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte)) {
             return wrong("such characters are percent-encoded in an address");
+        }
+        let path = without_query(text);
+        if ["/./", "/../"].iter().any(|dots| path.contains(dots)) || path.ends_with("/.") || path.ends_with("/..") {
+            return wrong("clients resolve `.` and `..` before they ask; write the path that is meant");
         }
         let has_host = ["http://", "https://"].iter().any(|scheme| {
             let rest = text.strip_prefix(scheme);
@@ -298,6 +305,8 @@ mod tests {
             ("'/a' = 'javascript:alert(1)'", "neither a path"),
             ("'/a' = 'x'", "neither a path"),
             ("'/a' = '/b c'", "percent-encoded"),
+            ("'/a' = '/./a'", "resolve"),
+            ("'/a' = '/b/..'", "resolve"),
             ("'/a' = '/b/*'", "nothing to stand for"),
             ("'/a/*' = '/b*'", "after a `/`"),
             ("'/a/*' = '/b/*?c'", "at its end"),
@@ -319,6 +328,8 @@ mod tests {
             "'/a/*' = '/a/b/*'",
             "'/*' = '/new/*'",
             "'/a/*' = '/b/*'\n'/b/*' = '/a/*'",
+            "'/a/*' = '/b/*'\n'/b/y' = '/a/y'",
+            "'/a b' = '/a%20b'",
         ] {
             assert!(redirects(circle).unwrap().first_loop().is_some(), "{circle}");
         }

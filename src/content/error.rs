@@ -2,14 +2,19 @@
 //! Process: worker, sealed. Trusts: nothing. Blocks: never. Fails with: nothing; it is the last resort.
 //! RFC 9457 (problem details), RFC 9110 section 15.4 (redirects).
 
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use maud::html;
 use serde::Serialize;
 
 use super::page;
-use crate::message::{Accept, Body, FieldName, Fields, Refusal, Response, Value};
+use crate::message::{Accept, Body, Digests, FieldName, Fields, Prepared, Refusal, Response, Status, Value};
 
 /// In which form an error is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum ErrorForm {
     /// For a person.
     #[default]
@@ -63,31 +68,58 @@ pub fn error(refusal: &Refusal, form: ErrorForm) -> Response {
 
 fn explain(refusal: &Refusal, form: ErrorForm) -> Response {
     let status = refusal.status;
+    let body = match refusal.detail {
+        Cow::Borrowed(detail) => prepared(status, form, detail),
+        Cow::Owned(ref detail) => Body::Bytes(render(status, form, detail)),
+    };
     let response = match form {
-        ErrorForm::Page => {
-            let title = format!("{} {}", status.code(), status.reason());
-            let content = html! {
-                p { (refusal.detail) }
-                p { a href="/" { "To the start page" } }
-            };
-            page::respond(status, page::page(&title, &content))
-        }
-        ErrorForm::Problem => {
-            let problem = Problem {
-                r#type: "about:blank",
-                title: status.reason(),
-                status: status.code(),
-                detail: &refusal.detail,
-            };
-            // Text and a number can always be written as JSON.
-            let mut bytes = serde_json::to_vec(&problem).unwrap_or_default();
-            bytes.push(b'\n');
-            Response::with_body(status, "application/problem+json", Body::Bytes(bytes))
-        }
+        ErrorForm::Page => page::respond(status, body),
+        ErrorForm::Problem => Response::with_body(status, "application/problem+json", body),
     };
     // 404, 405, 410, 414 and 501 may be cached unless told otherwise (RFC 9110 section 15.1), and what is missing now
     // may be uploaded in a second.
     response.with_field(FieldName::CacheControl, "no-store").with_field(FieldName::Vary, "Accept")
+}
+
+/// Status, form and words.
+type Key = (u16, ErrorForm, &'static str);
+
+thread_local! {
+    /// Bodies in words that were known when fileserv was compiled: that also bounds how many there can be.
+    static PREPARED: RefCell<HashMap<Key, Arc<Prepared>>> = RefCell::default();
+}
+
+/// The body in words that never change: rendered once, and shared after that.
+fn prepared(status: Status, form: ErrorForm, detail: &'static str) -> Body {
+    let make = || {
+        let content = render(status, form, detail).into();
+        let (field_lines, content_type) = (Box::default(), Cow::Borrowed(""));
+        Arc::new(Prepared { field_lines, content_type, content, digests: Digests::default() })
+    };
+    let key = (status.code(), form, detail);
+    let prepared = PREPARED.with_borrow_mut(|known| known.entry(key).or_insert_with(make).clone());
+    let length = prepared.content.len();
+    Body::Prepared { prepared, offset: 0, length }
+}
+
+fn render(status: Status, form: ErrorForm, detail: &str) -> Vec<u8> {
+    match form {
+        ErrorForm::Page => {
+            let title = format!("{} {}", status.code(), status.reason());
+            let content = html! {
+                p { (detail) }
+                p { a href="/" { "To the start page" } }
+            };
+            page::text(&title, &content)
+        }
+        ErrorForm::Problem => {
+            let problem = Problem { r#type: "about:blank", title: status.reason(), status: status.code(), detail };
+            // Text and a number can always be written as JSON.
+            let mut bytes = serde_json::to_vec(&problem).unwrap_or_default();
+            bytes.push(b'\n');
+            bytes
+        }
+    }
 }
 
 /// The page of a redirect, for a client that doesn't follow it by itself.
@@ -108,10 +140,14 @@ fn point_elsewhere(refusal: &Refusal) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::{Method, MethodSet, Status};
+    use crate::message::{Method, MethodSet};
 
     fn text(response: &Response) -> &str {
-        let Body::Bytes(bytes) = &response.body else { panic!("{response:?}") };
+        let bytes = match &response.body {
+            Body::Bytes(bytes) => bytes.as_slice(),
+            Body::Prepared { prepared, .. } => &prepared.content,
+            Body::Empty | Body::File { .. } | Body::Source { .. } | Body::Parts(_) => panic!("{response:?}"),
+        };
         std::str::from_utf8(bytes).unwrap()
     }
 

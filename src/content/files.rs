@@ -210,10 +210,11 @@ pub(super) fn tag_of(identity: &Identity) -> ETag {
 }
 
 /// Has enough time passed since the last change that one more would show in the time stamps?
-/// They move in steps of up to 10 ms (a kernel with 100 ticks a second); twice that is safe.
+/// They move in steps of up to 10 ms (a kernel with 100 ticks a second); twice that is safe. Only the change time counts:
+/// every write moves it, too, and nobody can set it, while a modification time may well lie in the future.
 #[must_use]
 pub(super) fn is_settled(identity: &Identity, now: super::Now) -> bool {
     const SETTLING_NANOSECONDS: i128 = 20_000_000;
     let now = i128::from(now.unix_seconds) * 1_000_000_000 + i128::from(now.nanoseconds);
-    now - identity.changed.max(identity.modified) > SETTLING_NANOSECONDS
+    now - identity.changed > SETTLING_NANOSECONDS
 }

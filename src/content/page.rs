@@ -61,7 +61,12 @@ pub(super) const CLOSING: &str = "</main></body></html>\n";
 
 /// A whole page.
 pub(super) fn page(title: &str, content: &Markup) -> Body {
-    Body::Bytes([opening(title).as_bytes(), content.0.as_bytes(), CLOSING.as_bytes()].concat())
+    Body::Bytes(text(title, content))
+}
+
+/// The bytes of a whole page.
+pub(super) fn text(title: &str, content: &Markup) -> Vec<u8> {
+    [opening(title).as_bytes(), content.0.as_bytes(), CLOSING.as_bytes()].concat()
 }
 
 /// The response that carries a page.

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::parameters::Parameters;
 use super::{Context, page};
-use crate::message::{Accept, Body, FieldName, MethodSet, Provided, Refusal, Request, Response, Status};
+use crate::message::{Accept, Body, FieldName, Provided, Request, Response, Status};
 use crate::stats::{Board, Service, WorkerState};
 
 /// In which form the counters are sent.
@@ -148,9 +148,6 @@ fn whole_sums(ctx: &Context<'_>, snapshots: &[Snapshot]) -> [u64; COUNTERS.len()
 #[doc(alias = "content_stats")]
 #[expect(clippy::missing_errors_doc, reason = "the head of this file names the refusals of its provider")]
 pub fn stats(ctx: &Context<'_>, request: &Request<'_>) -> Provided {
-    if !request.method.is_retrieval() {
-        return Err(Refusal::method_not_allowed(request.method, MethodSet::READ));
-    }
     let parameters = Parameters::read(request.query, &["format"])?;
     let wanted = parameters.word("format", &[("html", Form::Page), ("json", Form::Json)])?;
     let offers = [("text/html", Form::Page), ("application/json", Form::Json)];
@@ -284,7 +281,7 @@ fn number_cell(kind: Kind, number: u64) -> Markup {
 mod tests {
     use super::*;
     use crate::content::tests::{World, reply, whole, with_request};
-    use crate::message::Method;
+    use crate::message::{Method, Refusal};
     use std::path::Path;
 
     fn world() -> World {

@@ -38,7 +38,7 @@ fn fill_body(ctx: &mut Context<'_>, request: &Request<'_>, route: &Route<'_>) ->
         Route::Delete => content::delete(ctx, request),
         Route::Perlin => content::perlin(ctx, request),
         Route::Sha256 => content::sha256(ctx, request),
-        Route::Sha256OfFile(path) => content::sha256_of_file(ctx, request, path),
+        Route::Sha256OfFile(path) => content::sha256_of_file(ctx, path),
         Route::Stats => content::stats(ctx, request),
     }
 }

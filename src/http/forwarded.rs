@@ -9,27 +9,37 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::config::{ForwardedField, TrustedProxies};
-use crate::message::{FieldName, Fields};
+use crate::message::{FieldName, Fields, Refusal, Status};
 
 /// The client that a trusted peer has named; `None` if it named none, or one that can't be known.
-#[must_use]
-pub fn forwarded_client(fields: &Fields<'_>, field: ForwardedField, trusted: &TrustedProxies) -> Option<IpAddr> {
+///
+/// # Errors
+/// 400 where both fields are read and name different clients. A proxy appends to one of them and may hand on the other
+/// as the client wrote it; who may write what is believed of it could choose to be nobody, whom no limit holds.
+pub fn forwarded_client(
+    fields: &Fields<'_>,
+    field: ForwardedField,
+    trusted: &TrustedProxies,
+) -> Result<Option<IpAddr>, Refusal> {
     let rfc_7239 =
         || client_of(fields.all(FieldName::Forwarded).flat_map(|value| split(value, b',')).map(node), trusted);
     let de_facto = || client_of(fields.elements(FieldName::XForwardedFor).map(address), trusted);
+    let has = |name| fields.contains(name);
     match field {
-        ForwardedField::Forwarded => rfc_7239(),
-        ForwardedField::XForwardedFor => de_facto(),
-        ForwardedField::Either => {
-            match (fields.contains(FieldName::Forwarded), fields.contains(FieldName::XForwardedFor)) {
-                // A proxy appends to one of them and may hand on the other as the client wrote it.
-                (true, true) => rfc_7239().filter(|client| de_facto() == Some(*client)),
-                (true, false) => rfc_7239(),
-                (false, true) => de_facto(),
-                (false, false) => None,
-            }
+        ForwardedField::Forwarded => Ok(rfc_7239()),
+        ForwardedField::XForwardedFor => Ok(de_facto()),
+        ForwardedField::Either if has(FieldName::Forwarded) && has(FieldName::XForwardedFor) => {
+            let client = rfc_7239();
+            if client == de_facto() { Ok(client) } else { Err(contradiction()) }
         }
+        ForwardedField::Either => Ok(rfc_7239().or_else(de_facto)),
     }
+}
+
+fn contradiction() -> Refusal {
+    let detail = "Forwarded and X-Forwarded-For name different clients: the proxy must remove the one that it does not \
+                  write, or the configuration name the one that is meant (forwarded_field).";
+    Refusal::closing(Status::BAD_REQUEST, detail)
 }
 
 /// What is known after so many hops, read from the first to the last.
@@ -140,12 +150,20 @@ mod tests {
         config.trusted_proxies
     }
 
-    fn client(lines: &[(&str, &str)], field: ForwardedField) -> Option<String> {
+    fn read(lines: &[(&str, &str)], field: ForwardedField) -> Result<Option<IpAddr>, Refusal> {
         let mut fields = Fields::default();
         for (name, value) in lines {
             assert!(fields.push(name, value.as_bytes()));
         }
-        forwarded_client(&fields, field, &trusted()).map(|address| address.to_string())
+        forwarded_client(&fields, field, &trusted())
+    }
+
+    fn client(lines: &[(&str, &str)], field: ForwardedField) -> Option<String> {
+        read(lines, field).unwrap().map(|address| address.to_string())
+    }
+
+    fn refused(lines: &[(&str, &str)]) -> Refusal {
+        read(lines, ForwardedField::Either).unwrap_err()
     }
 
     #[test]
@@ -208,7 +226,9 @@ mod tests {
     #[test]
     fn a_field_that_no_proxy_wrote_is_not_believed() {
         let both = [("Forwarded", "for=6.6.6.6"), ("X-Forwarded-For", "192.0.2.1")];
-        assert_eq!(client(&both, ForwardedField::Either), None);
+        assert_eq!(refused(&both).status, Status::BAD_REQUEST);
+        let hidden = [("Forwarded", "for=unknown"), ("X-Forwarded-For", "192.0.2.1")];
+        assert_eq!(refused(&hidden).status, Status::BAD_REQUEST);
         assert_eq!(client(&both, ForwardedField::XForwardedFor).as_deref(), Some("192.0.2.1"));
         assert_eq!(client(&both, ForwardedField::Forwarded).as_deref(), Some("6.6.6.6"));
         assert_eq!(client(&both[..1], ForwardedField::XForwardedFor), None);

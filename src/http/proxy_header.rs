@@ -50,15 +50,15 @@ fn version_1(bytes: &[u8]) -> Result<ProxyHeader, NotProxied> {
     let Some(end) = window.windows(2).position(|pair| pair == b"\r\n") else {
         return if window.len() < HEADER_1_LIMIT_BYTES { Ok(ProxyHeader::Incomplete) } else { Err(NotProxied) };
     };
-    let line = window.get(SIGNATURE_1.len()..end).and_then(|line| std::str::from_utf8(line).ok()).ok_or(NotProxied)?;
-    Ok(ProxyHeader::Complete { client: client_of_line(line)?, used: end + 2 })
+    let line = window.get(SIGNATURE_1.len()..end).ok_or(NotProxied)?;
+    // What follows UNKNOWN must be ignored.
+    let is_unknown = line == b"UNKNOWN" || line.starts_with(b"UNKNOWN ");
+    let client = if is_unknown { None } else { Some(client_of_line(line)?) };
+    Ok(ProxyHeader::Complete { client, used: end + 2 })
 }
 
-fn client_of_line(line: &str) -> Result<Option<IpAddr>, NotProxied> {
-    // What follows UNKNOWN must be ignored.
-    if line == "UNKNOWN" || line.starts_with("UNKNOWN ") {
-        return Ok(None);
-    }
+fn client_of_line(line: &[u8]) -> Result<IpAddr, NotProxied> {
+    let line = std::str::from_utf8(line).map_err(|_| NotProxied)?;
     let mut words = line.split(' ');
     let mut word = || words.next().ok_or(NotProxied);
     let (family, source, destination) = (word()?, word()?, word()?);
@@ -76,7 +76,7 @@ fn client_of_line(line: &str) -> Result<Option<IpAddr>, NotProxied> {
         }
     };
     address(destination)?;
-    address(source).map(Some)
+    address(source)
 }
 
 /// A decimal number of 16 bits without sign or leading zeros.
@@ -100,8 +100,9 @@ fn version_2(bytes: &[u8], limit_bytes: usize) -> Result<ProxyHeader, NotProxied
         Some(0x21) => Addresses::V6,
         // Datagrams, Unix sockets and what has no address: known to the protocol, of no use here.
         Some(family) if matches!(family >> 4, 0..=3) && matches!(family & 0xf, 0..=2) => Addresses::Other,
-        Some(_) => return Err(NotProxied),
-        None => Addresses::Other,
+        // The family of a LOCAL connection is ignored.
+        Some(_) if is_proxied => return Err(NotProxied),
+        Some(_) | None => Addresses::Other,
     };
     let Some(length) = rest.get(2..4).and_then(|length| length.try_into().ok()).map(u16::from_be_bytes) else {
         return Ok(ProxyHeader::Incomplete);
@@ -215,6 +216,11 @@ mod tests {
     }
 
     #[test]
+    fn what_follows_unknown_is_ignored_though_it_is_no_text() {
+        assert_eq!(whole(b"PROXY UNKNOWN \xff\r\n"), Ok((None, 17)));
+    }
+
+    #[test]
     fn headers_of_version_2() {
         let v4 = [[192, 0, 2, 1], [192, 0, 2, 2]].concat();
         let v4 = [&v4[..], &[0x12, 0x34, 0, 80]].concat();
@@ -226,6 +232,8 @@ mod tests {
             (0x21, 0x21, &v6, Some("2001::7")),
             // LOCAL, whatever else it says; nothing known; datagrams; Unix sockets.
             (0x20, 0x00, &vec![], None),
+            (0x20, 0x41, &vec![], None),
+            (0x20, 0xff, &vec![1, 2], None),
             (0x20, 0x11, &vec![], None),
             (0x20, 0x11, &v4, None),
             (0x21, 0x00, &extended, None),

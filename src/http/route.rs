@@ -36,6 +36,11 @@ pub(super) fn route<'r>(site: &Site, request: &'r Request<'_>) -> Result<Route<'
     if request.asterisk {
         return Ok(Route::Options(server_methods(site)));
     }
+    if request.method == Method::Connect {
+        // What follows could be meant for the far end of a tunnel (RFC 9110 section 9.3.6).
+        let refusal = Refusal::method_not_allowed(Method::Connect, file_methods(site, &request.path));
+        return Err(Refusal { ends_connection: true, ..refusal });
+    }
     if let Some((redirect, rest)) = site.redirects.find(&request.path) {
         return Err(content::redirect(request, redirect, rest));
     }
@@ -53,7 +58,7 @@ pub(super) fn route<'r>(site: &Site, request: &'r Request<'_>) -> Result<Route<'
     route_to_files(site, request)
 }
 
-/// OPTIONS is the same for every provider; its other methods are the provider's own matter.
+/// The methods of a provider, checked here and nowhere else: it is asked for none but these.
 fn provider_or_options(method: Method, route: Route<'_>) -> Result<Route<'_>, Refusal> {
     let methods = if route == Route::Sha256 { MethodSet::READ.with(Method::Post) } else { MethodSet::READ };
     if method == Method::Options {

@@ -115,8 +115,11 @@ fn is_authority(text: &str) -> bool {
         Some(digits) => digits.len() <= 5 && digits.bytes().all(|byte| byte.is_ascii_digit()),
         None => port.is_empty(),
     };
+    let escapes_are_whole = host.split('%').skip(1).all(|rest| {
+        rest.as_bytes().first_chunk().is_some_and(|digits: &[u8; 2]| digits.iter().all(u8::is_ascii_hexdigit))
+    });
     // An empty Host is what RFC 9112 wants for a target without authority.
-    port_is_one && host.bytes().all(is_host_byte)
+    port_is_one && host.bytes().all(is_host_byte) && escapes_are_whole
 }
 
 /// A target taken apart (RFC 9112 section 3.2).
@@ -143,7 +146,8 @@ fn split_target(method: Method, target: &str) -> Result<Target<'_>, Refusal> {
     let wrong = || bad_request("The request target must begin with '/' or be an absolute http URI.");
     let rest = scheme_bytes.and_then(|bytes| target.get(bytes..)).ok_or_else(wrong)?;
     let (authority, path_and_query) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-    if authority.is_empty() || !is_authority(authority) {
+    // An http URI has a host (RFC 9110 section 4.2.1).
+    if authority.is_empty() || authority.starts_with(':') || !is_authority(authority) {
         return Err(wrong());
     }
     match path_and_query {

@@ -1,6 +1,8 @@
 //! The kernel door: every system call and all `unsafe` code. nix and libc types don't leak out of it.
 //! Process: any. Each file says which privileges its calls need.
 
+#[cfg(test)]
+pub mod allocations;
 pub mod control;
 pub mod credentials;
 pub mod directory;

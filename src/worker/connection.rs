@@ -7,20 +7,15 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use super::close_reason::CloseReason;
 use super::desk::Desk;
-use super::exchange::{Asked, Awaiting, Receiving, Sending};
-use super::offload::{Outcome, Task};
+use super::exchange::{Awaiting, Receiving, Sending};
 use super::pace::Pace;
 use super::transport::Transport;
-use crate::message::{Method, Response, Status};
 use crate::sys::epoll::Event;
 
 /// How many steps (heads, pieces of content, pieces of a reply) a connection takes before others have their turn.
 const STEPS_A_TURN: usize = 64;
 /// How long a client may take to notice that we have stopped sending.
 const LINGER_MS: u64 = 5_000;
-/// How long a helper thread may work on one task; a file system that hangs must not hold connections for ever.
-const JOB_MS: u64 = 600_000;
-
 /// Which connection, over all connections this worker ever had: a late event or outcome never hits its successor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Token {
@@ -249,45 +244,9 @@ impl Connection {
         }
     }
 
-    /// A helper thread has finished.
-    pub(super) fn take_outcome(&mut self, outcome: Outcome, desk: &mut Desk) -> Flow {
-        let State::AwaitJob(awaiting) = std::mem::replace(&mut self.state, State::RecvHead) else {
-            return Flow::Close(CloseReason::Aborted);
-        };
-        match (*awaiting, outcome) {
-            (Awaiting::Answer(asked), Outcome::Answer(answer)) => {
-                count_upload(&asked, answer.as_ref().ok(), desk);
-                self.answer(&asked, answer, desk)
-            }
-            // To the end of the queue with it: others have work for the helper threads too.
-            (Awaiting::Answer(asked), Outcome::MoreWork(work)) => self.start(Task::Work(work), asked, desk),
-            (Awaiting::Piece(sending), Outcome::Piece { source, bytes, progress: Ok(progress) }) => {
-                self.take_piece(sending, source, &bytes, progress, desk)
-            }
-            // The head promised a body that can't be had: only a close tells the truth.
-            (Awaiting::Piece(sending), Outcome::Piece { progress: Err(_), .. }) => {
-                self.state = State::SendReply(Box::new(sending));
-                Flow::Close(CloseReason::ContentLost)
-            }
-            (Awaiting::Answer(_) | Awaiting::Piece(_), _) => Flow::Close(CloseReason::Aborted),
-        }
-    }
-
-    /// Does a helper thread work for it?
-    pub(super) fn awaits_job(&self) -> bool {
-        matches!(self.state, State::AwaitJob(_))
-    }
-
     /// Is it between two requests, with nothing owed to either side?
     pub(super) fn is_idle(&self) -> bool {
         matches!(self.state, State::RecvHead | State::RecvProxy) && self.received.is_empty() && self.unsent.is_empty()
-    }
-
-    /// Starts to wait for a helper thread.
-    pub(super) fn await_job(&mut self, awaiting: Awaiting, desk: &Desk) -> Flow {
-        self.deadline_ms = desk.monotonic_ms + JOB_MS;
-        self.state = State::AwaitJob(Box::new(awaiting));
-        Flow::Wait
     }
 
     /// Starts to wait for the client to close.
@@ -297,13 +256,6 @@ impl Connection {
         self.state = State::Linger;
         Flow::Next
     }
-}
-
-/// Counts an upload that was committed.
-fn count_upload(asked: &Asked, answer: Option<&Response>, desk: &mut Desk) {
-    let is_upload = matches!(asked.facts.method, Method::Put | Method::Post);
-    let is_stored = answer.is_some_and(|it| matches!(it.status, Status::CREATED | Status::NO_CONTENT));
-    desk.tally.uploads += u64::from(is_upload && is_stored);
 }
 
 impl AsFd for Connection {

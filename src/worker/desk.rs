@@ -10,7 +10,7 @@ use super::pace::Least;
 use crate::config::{Config, Hosts, SiteId, Sites};
 use crate::content::{Cache, Context, KnownDigests, MediaTypes, Now};
 use crate::http::HeadLimits;
-use crate::log::AccessLog;
+use crate::log::{AccessLog, Logs};
 use crate::message::IMF_FIXDATE_BYTES;
 use crate::stats::{Boards, Tally};
 
@@ -55,6 +55,38 @@ pub(super) struct Desk {
 }
 
 impl Desk {
+    /// What a worker has when it begins to serve; the clock starts with the first wake.
+    pub(super) fn new(
+        config: Arc<Config>,
+        roots: Arc<Sites<OwnedFd>>,
+        boards: Boards,
+        media_types: MediaTypes,
+        offload: Offload,
+        logs: &Logs,
+        now: Now,
+    ) -> Self {
+        Self {
+            hosts: Hosts::of(&config.sites),
+            roots,
+            boards,
+            cache: Cache::new(&config.cache),
+            known_digests: KnownDigests::new(config.cache.digests),
+            media_types,
+            tally: Tally::default(),
+            clients: Clients::default(),
+            scratch: Vec::new(),
+            out: Vec::new(),
+            now,
+            monotonic_ms: 0,
+            date: now.date().imf_fixdate(),
+            offload,
+            access_log: AccessLog::new(logs),
+            is_draining: false,
+            turn_bytes: 0,
+            config,
+        }
+    }
+
     /// What a content provider of this site may see of all this.
     pub(super) fn context(&mut self, site: SiteId) -> Context<'_> {
         Context {

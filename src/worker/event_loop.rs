@@ -4,22 +4,20 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
 use slab::Slab;
 
-use super::acceptor::{Accepted, Acceptor};
+use super::acceptor::Acceptor;
+use super::admit::accepts_a_wake;
 use super::close_reason::CloseReason;
-use super::connection::{Connection, Flow, State, Step, Token};
+use super::connection::{Connection, Flow, Step, Token};
 use super::desk::Desk;
 use super::sweep::Sweeper;
-use super::transport::Transport;
 use super::vitals::Vitals;
 use crate::log::Logs;
-use crate::stats::{Board, WorkerState};
-use crate::sys::control::{Order, Received, WorkerEnd};
+use crate::stats::Board;
+use crate::sys::control::WorkerEnd;
 use crate::sys::epoll::{Epoll, Event};
-use crate::sys::socket::Peer;
 
 /// Tokens above every connection's: the high half of a connection's token is an index, never this large.
 const CONTROL: u64 = u64::MAX;
@@ -36,13 +34,9 @@ const BUFFER_BYTES: usize = 256 * 1024;
 const SHARED_TURN_BYTES: usize = 128 * 1024;
 const LONE_TURN_BYTES: usize = 1024 * 1024;
 
-/// A wake with more events than this is busy, and takes up to so many connections of each listener.
-const BUSY_EVENTS: usize = 32;
-const BUSY_ACCEPTS: usize = 64;
-
 /// Why the loop runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+pub(super) enum Phase {
     /// It takes connections.
     Serving,
     /// It finishes what it has, until this time on the monotonic clock (ms).
@@ -59,13 +53,13 @@ pub(super) struct EventLoop {
     pub(super) desk: Desk,
     #[doc(alias = "TMP_BUF")]
     buffer: Box<[u8]>,
-    sweeper: Option<Sweeper>,
-    logs: Logs,
-    board: &'static Board,
-    vitals: Vitals,
-    phase: Phase,
-    accepts_a_wake: usize,
-    next_serial: u32,
+    pub(super) sweeper: Option<Sweeper>,
+    pub(super) logs: Logs,
+    pub(super) board: &'static Board,
+    pub(super) vitals: Vitals,
+    pub(super) phase: Phase,
+    pub(super) accepts_a_wake: usize,
+    pub(super) next_serial: u32,
     next_tick_ms: u64,
 }
 
@@ -109,10 +103,14 @@ impl EventLoop {
     #[doc(alias = "event_loop")]
     pub(super) fn run(&mut self, control: &WorkerEnd) -> io::Result<()> {
         while !self.is_over() {
-            let timeout = if self.queue.is_empty() { TICK_MS } else { 0 };
+            let timeout = if self.queue.is_empty() { self.acceptor.wait_ms().unwrap_or(TICK_MS) } else { 0 };
             let count = self.epoll.wait(timeout)?;
             self.vitals.read_clock(&mut self.desk);
-            self.accepts_a_wake = if count > BUSY_EVENTS { BUSY_ACCEPTS } else { 1 };
+            if self.acceptor.is_yielding() {
+                let have_caught_up = !self.has_more_than_its_share();
+                self.acceptor.end_yield(&self.epoll, self.desk.monotonic_ms, have_caught_up);
+            }
+            self.accepts_a_wake = accepts_a_wake(count);
             self.desk.turn_bytes = if count + self.queue.len() > 1 { SHARED_TURN_BYTES } else { LONE_TURN_BYTES };
             let queued = self.queue.len();
             for index in 0..count {
@@ -171,7 +169,7 @@ impl EventLoop {
     }
 
     /// One turn for one connection.
-    fn turn(&mut self, token: Token) {
+    pub(super) fn turn(&mut self, token: Token) {
         let Some(connection) = self.connections.get_mut(token.key as usize).filter(|it| it.token == token) else {
             return;
         };
@@ -212,7 +210,7 @@ impl EventLoop {
         }
     }
 
-    fn close(&mut self, token: Token, reason: CloseReason) {
+    pub(super) fn close(&mut self, token: Token, reason: CloseReason) {
         if self.find(token).is_none() {
             return;
         }
@@ -227,44 +225,9 @@ impl EventLoop {
         self.acceptor.has_room(&self.epoll, self.connections.len());
     }
 
-    fn show_connections(&self) {
+    pub(super) fn show_connections(&self) {
         self.board.connections.store(self.connections.len() as u64, Relaxed);
         self.board.clients.store(self.desk.clients.len() as u64, Relaxed);
-    }
-
-    /// Takes one connection a wake, so that the other workers get their share. A wake that is full of other work takes
-    /// more: who had time for them would have taken them already, and it is long until the next wake.
-    fn accept(&mut self, listener: u64) {
-        let number = usize::try_from(FIRST_LISTENER - listener).unwrap_or(usize::MAX);
-        for _ in 0..self.accepts_a_wake {
-            let Some(accepted) = self.acceptor.accept(number, &self.epoll, self.connections.len()) else { return };
-            self.admit(accepted);
-            for waiting in self.acceptor.pause_if_full(&self.epoll, self.connections.len()) {
-                self.admit(waiting);
-            }
-        }
-    }
-
-    fn admit(&mut self, accepted: Accepted) {
-        let Accepted { socket, peer, proxy_protocol } = accepted;
-        let entry = self.connections.vacant_entry();
-        let Ok(key) = u32::try_from(entry.key()) else { return };
-        self.next_serial = self.next_serial.wrapping_add(1);
-        let token = Token { key, serial: self.next_serial };
-        let state = if proxy_protocol { State::RecvProxy } else { State::RecvHead };
-        let connection = entry.insert(Connection::new(Transport::Plain(socket), state, token, &self.desk));
-        connection.peer = match peer {
-            Peer::Tcp(address) => Some(address),
-            Peer::Unix => None,
-        };
-        let flow = if proxy_protocol { Flow::Next } else { connection.introduce(connection.peer, &mut self.desk) };
-        self.desk.tally.accepted += 1;
-        self.show_connections();
-        if let Flow::Close(reason) = flow {
-            return self.close(token, reason);
-        }
-        // The request is often there already: then a short connection never costs an epoll_ctl.
-        self.turn(token);
     }
 
     fn collect_outcomes(&mut self) {
@@ -280,57 +243,7 @@ impl EventLoop {
         }
     }
 
-    fn obey(&mut self, control: &WorkerEnd) {
-        loop {
-            match control.receive() {
-                Ok(Received::Order(Order::Drain)) => self.drain(false, self.desk.config.timeouts.drain),
-                Ok(Received::Order(Order::Quit)) => self.drain(false, self.desk.config.timeouts.quit),
-                Ok(Received::Order(Order::Stop)) => self.drain(true, self.desk.config.timeouts.drain),
-                Ok(Received::Order(Order::Sweep)) => {
-                    if let Some(sweeper) = &self.sweeper {
-                        sweeper.sweep();
-                    }
-                }
-                Ok(Received::Order(Order::Logs(fds))) => self.reopen_logs(fds),
-                Ok(Received::Empty) => return,
-                // The supervisor is gone: nobody would replace this worker, nobody would stop it.
-                Ok(Received::Closed) | Err(_) => {
-                    self.epoll.remove(control);
-                    return self.drain(true, self.desk.config.timeouts.drain);
-                }
-            }
-        }
-    }
-
-    fn reopen_logs(&mut self, fds: Vec<std::os::fd::OwnedFd>) {
-        // What was logged before the rotation belongs into the old file.
-        self.desk.access_log.flush();
-        self.vitals.publish(self.board, &self.desk, &self.logs);
-        if let Ok(logs) = Logs::from_fds(&self.desk.config.log, fds) {
-            self.desk.access_log.reopen(&logs);
-            self.logs = logs;
-        }
-    }
-
-    /// Leaves the listeners and finishes what is there; `closes_idle` if idle clients are not waited for.
-    fn drain(&mut self, closes_idle: bool, limit: Duration) {
-        let until_ms = self.desk.monotonic_ms + u64::try_from(limit.as_millis()).unwrap_or(u64::MAX / 2);
-        if self.phase == Phase::Serving {
-            self.board.state.store(WorkerState::Draining as u64, Relaxed);
-            self.desk.is_draining = true;
-            for accepted in self.acceptor.leave(&self.epoll, self.connections.len()) {
-                self.admit(accepted);
-            }
-        }
-        self.phase = Phase::Draining { until_ms, closes_idle };
-        if closes_idle {
-            for token in self.tokens(Connection::is_idle) {
-                self.close(token, CloseReason::ShutDown);
-            }
-        }
-    }
-
-    fn tokens(&self, wanted: impl Fn(&Connection) -> bool) -> Vec<Token> {
+    pub(super) fn tokens(&self, wanted: impl Fn(&Connection) -> bool) -> Vec<Token> {
         self.connections.iter().filter(|(_, it)| wanted(it)).map(|(_, it)| it.token).collect()
     }
 

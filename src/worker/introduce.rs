@@ -53,11 +53,11 @@ impl Connection {
     /// A request of a trusted proxy: who is its client, and has that client too many already?
     ///
     /// # Errors
-    /// 503 for one request at a time too many.
+    /// 400 for proxies that contradict each other, 503 for one request at a time too many.
     pub(super) fn introduce_request(&mut self, fields: &Fields<'_>, desk: &mut Desk) -> Result<(), Refusal> {
         self.dismiss(&mut desk.clients);
         let config = &desk.config;
-        let named = http::forwarded_client(fields, config.forwarded_field, &config.trusted_proxies);
+        let named = http::forwarded_client(fields, config.forwarded_field, &config.trusted_proxies)?;
         let Some(client) = named else { return Ok(()) };
         self.client = Some(client);
         match self.enter(desk) {

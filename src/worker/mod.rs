@@ -2,6 +2,12 @@
 //! Process: worker. `run` has the numbered steps; what stands behind `seal` runs sealed.
 
 mod acceptor;
+mod admit;
+#[cfg(test)]
+mod allocation_tests;
+mod await_job;
+#[cfg(test)]
+mod busy_tests;
 mod clients;
 mod close_reason;
 mod connection;
@@ -9,16 +15,23 @@ mod deadlines;
 mod desk;
 mod event_loop;
 mod exchange;
+mod handle;
 mod introduce;
+mod obey;
 mod offload;
 mod pace;
 mod recv;
+mod recv_body;
+mod reply;
+mod reply_log;
 #[cfg(test)]
 mod representation_tests;
 mod run;
 pub mod sandbox;
 pub mod seccomp;
 mod send;
+mod send_source;
+mod share;
 mod sweep;
 #[cfg(test)]
 mod table_tests;

@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::acceptor::Acceptor;
-use super::clients::Clients;
 use super::desk::Desk;
 use super::event_loop::EventLoop;
 use super::offload::Offload;
@@ -14,11 +13,10 @@ use super::sandbox::Root;
 use super::sweep::Sweeper;
 use super::vitals::Vitals;
 use super::{sandbox, seccomp};
-use crate::config::Hosts;
-use crate::content::{Cache, KnownDigests, MediaTypes};
+use crate::content::MediaTypes;
 use crate::heritage::Heritage;
-use crate::log::{AccessLog, Level};
-use crate::stats::{Tally, WorkerState};
+use crate::log::Level;
+use crate::stats::WorkerState;
 use crate::sys::{credentials, epoll::Epoll, file, limits};
 
 /// Runs until the supervisor orders the end. Failure means that the worker could not be sealed or could not wait.
@@ -71,26 +69,7 @@ fn serve(mut heritage: Heritage) -> Result<(), Box<dyn std::error::Error>> {
     heritage.boards.seal = seal.to_string();
     let now = Vitals::now();
     let board = heritage.board;
-    let desk = Desk {
-        cache: Cache::new(&config.cache),
-        known_digests: KnownDigests::new(config.cache.digests),
-        media_types,
-        hosts: Hosts::of(&config.sites),
-        roots: heritage.roots,
-        boards: heritage.boards,
-        tally: Tally::default(),
-        clients: Clients::default(),
-        scratch: Vec::new(),
-        out: Vec::new(),
-        now,
-        monotonic_ms: 0,
-        date: now.date().imf_fixdate(),
-        offload,
-        access_log: AccessLog::new(&heritage.logs),
-        is_draining: false,
-        turn_bytes: 0,
-        config,
-    };
+    let desk = Desk::new(config, heritage.roots, heritage.boards, media_types, offload, &heritage.logs, now);
     let acceptor = Acceptor::new(heritage.entrances, desk.config.limits.connections);
     let seal = desk.boards.seal.clone();
     let mut event_loop = EventLoop::new(epoll, acceptor, desk, sweeper, heritage.logs, board, vitals);

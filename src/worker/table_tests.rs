@@ -2,13 +2,10 @@
 //! and byte by byte.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use super::desk::Desk;
-use super::tests::{converse, desk};
-use crate::config::{self, Hosts, Options, Source};
-use crate::content::{Cache, KnownDigests};
-use crate::sys::file::open_root;
+use super::tests::{converse, desk_of};
+use crate::config::{self, Options, Source};
 
 #[path = "../../tests/table/mod.rs"]
 mod table;
@@ -27,14 +24,7 @@ fn serve() -> (tempfile::TempDir, Desk) {
     std::fs::write(&file, format!("root = {root:?}\n{}", table::config(&root))).unwrap();
     let source = Source::file("the table's".to_owned(), file, Options::default(), Vec::new());
     let config = config::load(&source).unwrap();
-    let desk = Desk {
-        hosts: Hosts::of(&config.sites),
-        roots: Arc::new(config.sites.try_map(|site| open_root(&site.root)).unwrap()),
-        cache: Cache::new(&config.cache),
-        known_digests: KnownDigests::new(config.cache.digests),
-        config: Arc::new(config),
-        ..desk(&root)
-    };
+    let desk = desk_of(config);
     (folder, desk)
 }
 

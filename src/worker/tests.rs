@@ -9,16 +9,14 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::clients::Clients;
 use super::connection::{Connection, Flow, State, Step, Token};
 use super::desk::Desk;
 use super::offload::Offload;
 use super::transport::{Transferred, Transport};
-use crate::config::{AccessRule, AccessRules, Config, Durability, Hosts, Verb, Verbs};
-use crate::content::{Cache, KnownDigests, MediaTypes, Now};
-use crate::log::{AccessLog, Logs};
-use crate::message::HttpDate;
-use crate::stats::{Boards, Tally};
+use crate::config::{AccessRule, AccessRules, Config, Durability, Verb, Verbs};
+use crate::content::{MediaTypes, Now};
+use crate::log::Logs;
+use crate::stats::Boards;
 use crate::sys::epoll::{Epoll, Event};
 use crate::sys::file::open_root;
 
@@ -32,9 +30,16 @@ pub(super) struct Script {
 }
 
 impl Script {
-    fn new(pieces: &[&[u8]], send_limit: usize) -> Self {
+    pub(super) fn new(pieces: &[&[u8]], send_limit: usize) -> Self {
         let pieces = pieces.iter().filter(|piece| !piece.is_empty()).map(|piece| piece.to_vec()).collect();
-        Self { pieces: RefCell::new(pieces), sent: RefCell::default(), send_limit, file: tempfile::tempfile().unwrap() }
+        // Room enough, so that who counts allocations counts none of the client's.
+        let sent = RefCell::new(Vec::with_capacity(64 * 1024));
+        Self { pieces: RefCell::new(pieces), sent, send_limit, file: tempfile::tempfile().unwrap() }
+    }
+
+    /// All that was sent to the client up to now.
+    pub(super) fn sent(&self) -> Vec<u8> {
+        self.sent.take()
     }
 
     pub(super) fn receive(&self, room: &mut [u8]) -> Transferred {
@@ -79,27 +84,20 @@ pub(super) fn desk(root: &Path) -> Desk {
     config.uploads.durability = Durability::None;
     config.limits.head_bytes = 2048;
     config.limits.target_bytes = 512;
+    desk_of(config)
+}
+
+/// The desk of a worker that serves this configuration, in a year in which no file is young.
+pub(super) fn desk_of(config: Config) -> Desk {
     let now = Now { unix_seconds: 4_000_000_000, nanoseconds: 0 };
-    Desk {
-        hosts: Hosts::of(&config.sites),
-        roots: Arc::new(config.sites.try_map(|site| open_root(&site.root)).unwrap()),
-        boards: Boards { started: 0, service: Box::leak(Box::default()), seal: String::new(), slots: Vec::new() },
-        cache: Cache::new(&config.cache),
-        known_digests: KnownDigests::new(config.cache.digests),
-        media_types: MediaTypes::default(),
-        tally: Tally::default(),
-        clients: Clients::default(),
-        scratch: Vec::new(),
-        out: Vec::new(),
-        now,
-        monotonic_ms: 0,
-        date: HttpDate::from_unix_seconds(now.unix_seconds).imf_fixdate(),
-        offload: Offload::start().unwrap(),
-        access_log: AccessLog::new(&Logs::open(&config.log).unwrap()),
-        is_draining: false,
-        turn_bytes: 1000,
-        config: Arc::new(config),
-    }
+    let roots = Arc::new(config.sites.try_map(|site| open_root(&site.root)).unwrap());
+    let boards = Boards { started: 0, service: Box::leak(Box::default()), seal: String::new(), slots: Vec::new() };
+    let logs = Logs::open(&config.log).unwrap();
+    let offload = Offload::start().unwrap();
+    let mut desk = Desk::new(Arc::new(config), roots, boards, MediaTypes::default(), offload, &logs, now);
+    // Small, so that the files of a test take several turns.
+    desk.turn_bytes = 1000;
+    desk
 }
 
 /// Lets a client have its conversation to the end; what was sent to it.
@@ -115,7 +113,7 @@ pub(super) fn converse(desk: &mut Desk, pieces: &[&[u8]], send_limit: usize) -> 
         connection.note(anything);
         if let Step::Close(_) = connection.process(&mut buffer, desk) {
             let Transport::Script(script) = &connection.transport else { unreachable!() };
-            return script.sent.take();
+            return script.sent();
         }
         while connection.awaits_job() {
             epoll.wait(1000).unwrap();

@@ -1,6 +1,8 @@
 //! GET: files small and large, index files, media types.
 
-use crate::common::{Server, site};
+use std::time::{Duration, SystemTime};
+
+use crate::common::{Server, site, until};
 
 #[test]
 fn small_file_is_served_with_type_and_validators() {
@@ -76,6 +78,15 @@ fn changed_file_is_never_served_stale() {
     }
     tags.dedup();
     assert_eq!(tags.len(), 50, "each content has its own tag");
+}
+
+#[test]
+fn file_of_the_future_has_a_strong_tag_soon() {
+    let server = Server::start();
+    let file = std::fs::File::options().write(true).open(server.site.path("hello.txt")).unwrap();
+    file.set_modified(SystemTime::now() + Duration::from_secs(1_000_000)).unwrap();
+    let mut client = server.connect();
+    until("its tag is strong", || client.get("/hello.txt").field("etag").unwrap().starts_with('"'));
 }
 
 #[test]

@@ -43,7 +43,8 @@ fn killed_worker_takes_its_own_connections_and_no_others() {
     let stats = server.stats();
     let before = stats["requests"].as_u64().unwrap();
     let shares = [Server::connections_of(&stats, workers[0]), Server::connections_of(&stats, workers[1])];
-    assert!(shares.iter().all(|share| *share > 0), "both have some: {shares:?}");
+    let least = CLIENTS as u64 * 2 / 5;
+    assert!(shares.iter().all(|share| *share > least), "each has at least two fifths: {shares:?}");
     // The asker's own connection is one of them, and gone by now.
     kill_worker(workers[0]);
     until("a new worker is there", || {

@@ -15,7 +15,7 @@ use std::io;
 use super::{Context, page, refuse_open};
 use crate::config::Verb;
 use crate::message::{
-    Body, BodySource, FieldName, MethodSet, PIECE_BYTES, Progress, Provided, Refusal, Request, Response, Status,
+    Body, BodySource, FieldName, PIECE_BYTES, Progress, Provided, Refusal, Request, Response, Status,
 };
 use entries::{Entries, Entry, Reader};
 use html::HtmlRows;
@@ -31,9 +31,6 @@ const ROWS_A_PIECE: usize = 128;
 #[doc(alias = "content_listing")]
 #[expect(clippy::missing_errors_doc, reason = "the head of this file names the refusals of its provider")]
 pub fn listing(ctx: &Context<'_>, request: &Request<'_>, folder: File) -> Provided {
-    if !request.method.is_retrieval() {
-        return Err(Refusal::method_not_allowed(request.method, MethodSet::READ));
-    }
     let verbs = ctx.site.access.verbs(&request.path);
     if !verbs.contains(Verb::List) {
         return Err(Refusal::new(Status::FORBIDDEN, "This folder may not be listed."));
@@ -206,8 +203,6 @@ mod tests {
         let world = World::new(folder.path());
         assert_eq!(text(&world, "/", "application/json"), "[]\n");
         assert!(text(&world, "/", "*/*").contains("0 folders, 0 files"));
-        let refusal = ask(&world, Method::Put, "/", "*/*").unwrap_err();
-        assert_eq!(refusal.status, Status::METHOD_NOT_ALLOWED);
         let response = ask(&world, Method::Head, "/", "*/*").unwrap();
         assert_eq!(response.fields.find(FieldName::Vary), Some(&"Accept".into()));
     }

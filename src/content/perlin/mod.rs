@@ -9,7 +9,7 @@ use maud::html;
 
 use super::parameters::Parameters;
 use super::{Context, page};
-use crate::message::{Body, ETag, FieldName, MethodSet, Provided, Refusal, Request, Response, Status};
+use crate::message::{Body, ETag, FieldName, Provided, Refusal, Request, Response, Status};
 use crate::sys::random;
 use picture::Picture;
 
@@ -30,9 +30,6 @@ const CACHED: &str = "public, max-age=3600";
 #[doc(alias = "content_perlin")]
 #[expect(clippy::missing_errors_doc, reason = "the head of this file names the refusals of its provider")]
 pub fn perlin(_ctx: &Context<'_>, request: &Request<'_>) -> Provided {
-    if !request.method.is_retrieval() {
-        return Err(Refusal::method_not_allowed(request.method, MethodSet::READ));
-    }
     let parameters = Parameters::read(request.query, &["width", "height", "seed", "scale", "octaves", "format"])?;
     let form = parameters.word("format", &FORMS)?.unwrap_or(Form::Page);
     let seed = parameters.number("seed", &(0..=u32::MAX))?;
@@ -196,7 +193,5 @@ mod tests {
             let name = query.split('=').next().unwrap();
             assert!(refusal.detail.contains(name), "{}", refusal.detail);
         }
-        let refusal = ask(perlin, Method::Post, "/perlin", None, &[]).unwrap_err();
-        assert_eq!(refusal.status, Status::METHOD_NOT_ALLOWED);
     }
 }

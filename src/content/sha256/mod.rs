@@ -17,8 +17,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Context, page};
 use crate::message::{
-    Accept, Body, BodySink, FieldName, Finish, Handled, Method, MethodSet, Provided, Receive, Refusal, Request,
-    Response, Status,
+    Accept, Body, BodySink, FieldName, Finish, Handled, Provided, Receive, Refusal, Request, Response, Status,
 };
 pub use file::sha256_of_file;
 pub(super) use file::{DIGEST_PIECE_BYTES, FileDigest};
@@ -27,9 +26,6 @@ use form::{Field, FormDigest};
 /// The field of the form.
 const FIELD: &str = "sha_input";
 
-/// What can be done with the address of the form.
-const METHODS: MethodSet = MethodSet::READ.with(Method::Post);
-
 /// The page with the form, and the answer to what is posted.
 #[doc(alias = "content_sha256")]
 #[expect(clippy::missing_errors_doc, reason = "the head of this file names the refusals of its provider")]
@@ -37,9 +33,6 @@ pub fn sha256(ctx: &Context<'_>, request: &Request<'_>) -> Provided {
     if request.method.is_retrieval() {
         let response = page::respond(Status::OK, page::page("SHA-256", &form_markup()));
         return Ok(response.with_field(FieldName::CacheControl, "max-age=3600").into());
-    }
-    if request.method != Method::Post {
-        return Err(Refusal::method_not_allowed(request.method, METHODS));
     }
     let accept = Accept::of(request.fields);
     let (page, text, json) = (("text/html", Form::Page), ("text/plain", Form::Text), ("application/json", Form::Json));
@@ -188,6 +181,7 @@ fn form_markup() -> Markup {
 mod tests {
     use super::*;
     use crate::content::tests::{World, ask, receive, whole, with_request};
+    use crate::message::Method;
     use std::path::Path;
 
     const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
@@ -248,7 +242,5 @@ mod tests {
     fn what_cant_be_taken_is_refused() {
         let multipart = [("Content-Type", "Multipart/Form-Data; boundary=x")];
         assert_eq!(post(&multipart, b"", 1).unwrap_err().status, Status::UNSUPPORTED_MEDIA_TYPE);
-        let refusal = ask(sha256, Method::Put, "/sha256", None, &[]).unwrap_err();
-        assert_eq!(refusal, Refusal::method_not_allowed(Method::Put, METHODS));
     }
 }

@@ -93,7 +93,7 @@ fn select(field: &[u8], complete: u64, ranges_limit: usize) -> Selection {
         count += 1;
         match read_spec(spec, complete) {
             Ok(range) => ranges.extend(range),
-            Err(Malformed) => return Selection::Whole,
+            Err(Ignored) => return Selection::Whole,
         }
     }
     match count {
@@ -104,22 +104,27 @@ fn select(field: &[u8], complete: u64, ranges_limit: usize) -> Selection {
     }
 }
 
-/// No `int-range` and no `suffix-range`: the whole field is ignored.
+/// The whole field is ignored: no `int-range` and no `suffix-range`, or one that no `Content-Range` can answer.
 #[derive(Debug)]
-struct Malformed;
+struct Ignored;
 
 /// One range, cut off at the end of the representation; `None` if nothing of it exists.
-fn read_spec(spec: &[u8], complete: u64) -> Result<Option<Range>, Malformed> {
-    let dash = memchr::memchr(b'-', spec).ok_or(Malformed)?;
+fn read_spec(spec: &[u8], complete: u64) -> Result<Option<Range>, Ignored> {
+    let dash = memchr::memchr(b'-', spec).ok_or(Ignored)?;
     let (first, last) = (spec.get(..dash).unwrap_or_default(), spec.get(dash + 1..).unwrap_or_default());
     if first.is_empty() {
-        let length = number(last).ok_or(Malformed)?.min(complete);
+        let wanted = number(last).ok_or(Ignored)?;
+        // The last bytes of nothing are all of it (section 14.1.2), but a 206 would have to name a byte.
+        if complete == 0 && wanted > 0 {
+            return Err(Ignored);
+        }
+        let length = wanted.min(complete);
         return Ok((length > 0).then(|| Range { offset: complete - length, length }));
     }
-    let offset = number(first).ok_or(Malformed)?;
-    let last = if last.is_empty() { u64::MAX } else { number(last).ok_or(Malformed)? };
+    let offset = number(first).ok_or(Ignored)?;
+    let last = if last.is_empty() { u64::MAX } else { number(last).ok_or(Ignored)? };
     if last < offset {
-        return Err(Malformed);
+        return Err(Ignored);
     }
     // Short of 2^64 bytes, so that adding one can't overflow.
     Ok((offset < complete).then(|| Range { offset, length: last.min(complete - 1) - offset + 1 }))

@@ -30,6 +30,8 @@ pub fn accept_encoding(bytes: &[u8]) {
     assert!(choose([&forbidden[..]], &ALL).is_empty(), "what is forbidden is not sent");
     let wanted = [bytes, b", zstd;q=0, br;q=0, identity;q=0, gzip;q=0.001"].concat();
     assert_eq!(choose([&wanted[..]], &ALL), [Coding::Gzip], "what is wanted alone is sent");
+    let weighed = [bytes, b",gzip;q=0.3,br;q=0.2,zstd;q=0.1,identity;q=0"].concat();
+    assert_eq!(choose([&weighed[..]], &ALL), [Coding::Gzip, Coding::Brotli, Coding::Zstd], "the heaviest first");
 }
 
 fn choose<'b>(lines: impl IntoIterator<Item = &'b [u8]>, offers: &[Coding]) -> Vec<Coding> {

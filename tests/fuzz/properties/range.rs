@@ -15,36 +15,48 @@ use super::field;
 /// As in the default configuration.
 const RANGES_LIMIT: usize = 64;
 
+/// Between two parts so much and less is sent besides, for the head of a part weighs more.
+const GAP_BYTES: u64 = 80;
+
 /// Checks the properties of the answer to a GET with a `Range` field.
 pub fn range(bytes: &[u8]) {
     let Some((length, value)) = bytes.split_first_chunk() else { return };
     let complete = u64::from_le_bytes(*length);
     let response = answer(value, complete);
+    let asked = asked(value, complete);
     match response.status {
-        Status::OK => assert_eq!(response.body.length(), Some(complete)),
+        Status::OK => {
+            assert_eq!(response.body.length(), Some(complete));
+            // Several parts may weigh more than the whole; one is never ignored, nor is none that exists.
+            assert!(asked.is_none_or(|asked| asked.len() > 1), "a range is ignored");
+        }
         Status::RANGE_NOT_SATISFIABLE => {
             let expected = Value::from(format!("bytes */{complete}"));
             assert_eq!(response.fields.find(FieldName::ContentRange), Some(&expected));
-            assert!(asked(value, complete).is_empty(), "something of it is there");
+            assert_eq!(asked, Some(Vec::new()), "something of it is there, or it must be ignored");
         }
-        Status::PARTIAL_CONTENT => partial(value, complete, &response),
+        Status::PARTIAL_CONTENT => partial(&asked.expect("it must be ignored"), complete, &response),
         other => panic!("{other:?}"),
     }
 }
 
-fn partial(value: &[u8], complete: u64, response: &Response) {
+fn partial(wanted: &[(u64, u64)], complete: u64, response: &Response) {
     let sent = sent(&response.body);
-    let total: u64 = sent.iter().map(|(first, last)| last - first + 1).sum();
-    assert!(total <= complete && response.body.length().is_some_and(|length| length <= complete), "{response:?}");
+    let bytes_of = |parts: &[(u64, u64)]| parts.iter().map(|(first, last)| u128::from(last - first) + 1).sum::<u128>();
+    assert!(bytes_of(&sent) <= u128::from(complete), "{response:?}");
+    assert!(response.body.length().is_some_and(|length| length <= complete), "{response:?}");
     let mut in_order = sent.clone();
     in_order.sort_unstable();
     assert!(in_order.iter().all(|(first, last)| first <= last && *last < complete), "{sent:?} of {complete}");
     assert!(in_order.windows(2).all(|pair| pair[0].1 < pair[1].0), "{sent:?}: a byte is sent twice");
-    let wanted = asked(value, complete);
-    assert!(!wanted.is_empty(), "a part that nobody asked for");
-    for (first, last) in wanted {
-        assert!(sent.iter().any(|(from, to)| *from <= first && last <= *to), "{first}-{last} is not in {sent:?}");
+    let holds = |(from, to): &(u64, u64), (first, last): &(u64, u64)| from <= first && last <= to;
+    for one in wanted {
+        assert!(sent.iter().any(|part| holds(part, one)), "{one:?} is not in {sent:?}");
     }
+    let first = wanted.first().expect("a part that nobody asked for");
+    assert!(holds(&sent[0], first), "{sent:?}: what was asked for first, comes first");
+    let besides = u128::from(GAP_BYTES) * (wanted.len() as u128 - 1);
+    assert!(bytes_of(&sent) <= bytes_of(wanted) + besides, "{sent:?} for {wanted:?}");
     labels_are_true(response, &sent, complete);
 }
 
@@ -73,25 +85,36 @@ fn sent(body: &Body) -> Vec<(u64, u64)> {
     }
 }
 
-/// What a field asks for that exists, read as naively as can be; what can't be read asks for nothing.
-fn asked(value: &[u8], complete: u64) -> Vec<(u64, u64)> {
-    let text = String::from_utf8_lossy(value);
-    let specs = text.split_once('=').map_or("", |(_, specs)| specs).split(',');
+/// What a field asks for that exists, read as naively as can be; `None` if the whole field must be ignored.
+fn asked(value: &[u8], complete: u64) -> Option<Vec<(u64, u64)>> {
+    let text = std::str::from_utf8(value).ok()?;
+    let (unit, specs) = text.split_once('=')?;
+    let specs: Vec<&str> = specs.split(',').map(|spec| spec.trim_matches([' ', '\t'])).collect();
+    let specs: Vec<&str> = specs.into_iter().filter(|spec| !spec.is_empty()).collect();
+    if !unit.eq_ignore_ascii_case("bytes") || specs.is_empty() || specs.len() > RANGES_LIMIT {
+        return None;
+    }
     let number = |digits: &str| {
         let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
         is_number.then(|| digits.parse::<u64>().unwrap_or(u64::MAX))
     };
-    let one = |spec: &str| {
-        let (first, last) = spec.trim_matches([' ', '\t']).split_once('-')?;
-        let end = complete.checked_sub(1)?;
-        match (number(first), number(last)) {
-            (Some(first), Some(last)) if first <= last => (first <= end).then_some((first, last.min(end))),
-            (Some(first), None) if last.is_empty() => (first <= end).then_some((first, end)),
-            (None, Some(length)) if first.is_empty() && length > 0 => Some((complete - length.min(complete), end)),
-            _ => None,
+    let mut asked = Vec::new();
+    for spec in specs {
+        let (first, last) = spec.split_once('-')?;
+        let (from, to) = match (number(first), number(last)) {
+            (Some(first), Some(last)) if first <= last => (first, last),
+            (Some(first), None) if last.is_empty() => (first, u64::MAX),
+            (None, Some(0)) if first.is_empty() => continue,
+            // The last bytes of nothing are there, but have no numbers.
+            (None, Some(_)) if first.is_empty() && complete == 0 => return None,
+            (None, Some(length)) if first.is_empty() => (complete - length.min(complete), u64::MAX),
+            _ => return None,
+        };
+        if from < complete {
+            asked.push((from, to.min(complete - 1)));
         }
-    };
-    specs.filter_map(one).collect()
+    }
+    Some(asked)
 }
 
 /// The answer to a GET of a file of which there is only the length: nothing here reads its content.

@@ -12,6 +12,7 @@ type Place = (Vec<u8>, Option<String>);
 
 /// Checks the properties of the path and query that come of a target.
 pub fn target(bytes: &[u8]) {
+    names_are_kept(bytes);
     let Some((path, query)) = place(bytes) else { return };
     assert!(path.starts_with(b"/") && !path.contains(&0), "{path:?}");
     let mut segments = path[1..].split(|&byte| byte == b'/').peekable();
@@ -28,6 +29,16 @@ pub fn target(bytes: &[u8]) {
         let absolute = [b"HTTP://other.example:80", bytes].concat();
         assert_eq!(place(&absolute), Some((path, query)), "absolute-form");
     }
+}
+
+/// Whatever names a path has, they are asked for by their escapes, and by those only.
+fn names_are_kept(bytes: &[u8]) {
+    let is_name = |name: &&[u8]| !name.is_empty() && *name != b"." && *name != b".." && !name.contains(&0);
+    let names: Vec<&[u8]> = bytes.split(|&byte| byte == b'/').filter(is_name).collect();
+    let escape = |name: &&[u8]| name.iter().map(|byte| format!("%{byte:02X}")).collect::<String>();
+    let escaped = format!("/{}", names.iter().map(escape).collect::<Vec<_>>().join("/"));
+    let expected = [b"/", &names.join(&b'/')[..]].concat();
+    assert_eq!(place(escaped.as_bytes()), Some((expected, None)), "{escaped}");
 }
 
 /// What a GET of this target asks for.
