@@ -144,16 +144,16 @@ impl Client {
         reply
     }
 
-    /// The same for a connection that may break: `None` if it does. Only for bodies with a length.
-    pub(crate) fn try_reply(&mut self, method: &str) -> Option<Reply> {
+    /// The same for a connection that may break. Only for bodies with a length.
+    pub(crate) fn try_reply(&mut self, method: &str) -> std::io::Result<Reply> {
         while !self.has_whole_reply() {
             let mut piece = [0; 65536];
-            match self.stream.read(&mut piece) {
-                Ok(0) | Err(_) => return None,
-                Ok(got) => self.buffer.extend_from_slice(&piece[..got]),
+            match self.stream.read(&mut piece)? {
+                0 => return Err(ErrorKind::UnexpectedEof.into()),
+                got => self.buffer.extend_from_slice(&piece[..got]),
             }
         }
-        Some(self.reply(method))
+        Ok(self.reply(method))
     }
 
     fn has_whole_reply(&self) -> bool {

@@ -128,7 +128,8 @@ fn root_that_vanishes_and_comes_back() {
     std::fs::rename(&root, &away).unwrap();
     assert_eq!(server.connect().get("/hello.txt").status, 200, "a folder that was renamed is the same folder");
     std::fs::remove_dir_all(&away).unwrap();
-    for (method, expected) in [("GET", 404), ("PUT", 404)] {
+    // A new file has no folder to lie in.
+    for (method, expected) in [("GET", 404), ("PUT", 409)] {
         assert_eq!(server.connect().request(method, "/hello.txt", &[], b"").status, expected, "{method}");
     }
     let output = server.tell("reload");

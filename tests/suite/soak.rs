@@ -21,7 +21,6 @@ struct Figures {
     supervisor_files: usize,
     /// Of the worker that has most, if they can be seen.
     worker_files: usize,
-    processes: usize,
     temporaries: usize,
 }
 
@@ -40,7 +39,6 @@ impl Figures {
             worker_kib: workers.iter().map(|worker| processes::memory_kib(*worker, "VmRSS")).max().unwrap(),
             supervisor_files: files(supervisor),
             worker_files: workers.iter().map(|worker| files(*worker)).max().unwrap(),
-            processes: workers.len(),
             temporaries: server.site.names().iter().filter(|name| temporaries(name)).count(),
         }
     }
