@@ -114,11 +114,11 @@ struct Cli {
     #[arg(long, value_name = "TO")]
     access_log: Option<PathBuf>,
 
-    /// Keep the process id in FILE, which also keeps a second start away
+    /// Keep the process id there; refuse a second start
     #[arg(long, value_name = "FILE")]
     pid_file: Option<PathBuf>,
 
-    /// Tell the server of -c or --pid-file: reload, upgrade, reopen, stop, quit
+    /// Tell it to reload, upgrade, reopen, stop or quit
     #[arg(long, value_name = "WHAT", conflicts_with = "test", hide_possible_values = true)]
     signal: Option<Wish>,
 }

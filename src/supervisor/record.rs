@@ -67,7 +67,7 @@ impl Outcomes {
             };
             let mut number = || words.next()?.parse().ok();
             let (begun, done) = (number()?, number()?);
-            let failure = words.next().unwrap_or_default().replace("\\n", "\n").replace("\\\\", "\\");
+            let failure = unescape(words.next().unwrap_or_default());
             *outcomes.of_mut(task) = Progress { begun, done, failure };
         }
         None
@@ -81,6 +81,20 @@ impl Outcomes {
         };
         format!("{}{}{END}\n", line("reload", &self.reload), line("upgrade", &self.upgrade))
     }
+}
+
+/// Takes back that a line end is `\n` and a backslash is two.
+fn unescape(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut letters = text.chars();
+    while let Some(letter) = letters.next() {
+        if letter == '\\' {
+            plain.push(if letters.next() == Some('n') { '\n' } else { '\\' });
+        } else {
+            plain.push(letter);
+        }
+    }
+    plain
 }
 
 /// The open files.
@@ -251,7 +265,10 @@ mod tests {
         let error = PidFile::take(&path).unwrap_err().to_string();
         assert!(error.contains(&format!("process {} holds", ProcessId::own())), "{error}");
         drop(first);
-        drop(PidFile::take(&path).unwrap());
+        // Other tests fork, and their children have the lock until they close what is not theirs.
+        while PidFile::take(&path).is_err() {
+            std::thread::yield_now();
+        }
         std::fs::write(&path, "root:x:0:0").unwrap();
         assert!(matches!(PidFile::take(&path), Err(PidFileError::Foreign(_))));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "root:x:0:0");
