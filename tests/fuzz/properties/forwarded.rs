@@ -11,6 +11,10 @@ use super::field;
 
 /// Checks the properties of both fields.
 pub fn forwarded(bytes: &[u8]) {
+    // No field holds them (RFC 9110 section 5.5): `parse` sees to that.
+    if bytes.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+        return;
+    }
     for (name, kind, last) in [
         (FieldName::Forwarded, ForwardedField::Forwarded, &b"for=192.0.2.1;proto=https"[..]),
         (FieldName::XForwardedFor, ForwardedField::XForwardedFor, b"192.0.2.1"),
