@@ -70,8 +70,9 @@ fn worker_that_has_served_enough_is_replaced_and_nobody_notices() {
             })
         })
         .collect();
-    until("both have been replaced", || !server.workers().iter().any(|worker| first.contains(worker)));
-    until("more than once", || server.stats()["retired"].as_u64().unwrap() >= 4);
+    // Who has no clients serves nothing, and stays: the kernel chooses whose they are.
+    until("they are replaced", || server.stats()["retired"].as_u64().unwrap() >= 4);
+    assert_ne!(server.workers(), first);
     stop.store(true, Ordering::Relaxed);
     clients.into_iter().for_each(|client| client.join().expect("no client has noticed anything"));
     let stats = server.stats();

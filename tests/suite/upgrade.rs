@@ -172,10 +172,11 @@ fn stop_during_an_upgrade_stops_both() {
 fn old_server_that_dies_meanwhile_leaves_its_place_to_the_new_one() {
     let mut installed = Installed::start("127.0.0.1:0");
     installed.replace(format!("#!/bin/sh\nsleep 2\nexec {} \"$@\"\n", binary()).as_bytes());
-    let first = installed.server.supervisor();
+    let (first, old) = (installed.server.supervisor(), installed.server.workers());
     installed.server.signal(Signal::SIGUSR2);
     installed.server.await_line("the upgrade begins", |line| line.contains("upgrading: "));
     installed.server.signal(Signal::SIGKILL);
+    until("its workers have died with it", || !old.iter().any(|worker| processes::lives(*worker)));
     // Who connects meanwhile waits: the socket lives in the new one.
     let mut client = installed.server.connect();
     assert_eq!(client.get("/hello.txt").status, 200);
