@@ -13,6 +13,9 @@ fn main() -> ExitCode {
         Ok(Invocation::Test(source)) => end(supervisor::test(&source).map(|lines| lines.join("\n"))),
         Ok(Invocation::HashPassword(name)) => end(auth::hash_password(&name, auth::read_password)),
         Ok(Invocation::MakeToken(name)) => end(auth::make_token(&name)),
+        Ok(Invocation::Signal(wish, source)) => {
+            end(supervisor::ask(wish, &source).map_err(|error| format!("fileserv: {error}")))
+        }
         Ok(Invocation::Print(text)) => print(&text, EXIT_OK),
         Err(error) => complain(&error.to_string(), EXIT_USAGE),
     }

@@ -16,6 +16,7 @@ scalars!(
     Account,
     CredentialsFile,
     Root,
+    PidFile,
     IndexName,
     Precompressed,
     Sandbox,
@@ -173,8 +174,28 @@ impl Scalar for CredentialsFile {
     }
 }
 
+/// Where the process id stands.
+pub(super) struct PidFile(PathBuf);
+
+impl Scalar for PidFile {
+    const EXPECTED: &'static str = "the absolute path of a file, such as \"/run/fileserv/fileserv.pid\"";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        if text.ends_with('/') || text.contains(char::is_control) {
+            return Err(format!("{text:?} is no name of a file; write {}", Self::EXPECTED));
+        }
+        absolute(text).map(Self)
+    }
+}
+
 impl From<CredentialsFile> for Option<PathBuf> {
     fn from(file: CredentialsFile) -> Self {
+        Some(file.0)
+    }
+}
+
+impl From<PidFile> for Option<PathBuf> {
+    fn from(file: PidFile) -> Self {
         Some(file.0)
     }
 }
