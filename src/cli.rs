@@ -23,8 +23,26 @@ pub enum Invocation {
     Serve(Source),
     /// Check the configuration and say what is wrong: `verdict` does it.
     Test(Source),
+    /// Tell a running server what to do.
+    Signal(Wish, Source),
     /// Print this to standard output (help or version).
     Print(String),
+}
+
+/// What a running server is told by `--signal`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[value(rename_all = "lower")]
+pub enum Wish {
+    /// SIGHUP: read the configuration again.
+    Reload,
+    /// SIGUSR2: put the binary that is there now in the place of the one that runs.
+    Upgrade,
+    /// SIGUSR1: open the logs again.
+    Reopen,
+    /// SIGTERM: end soon.
+    Stop,
+    /// SIGQUIT: finish every request, then end.
+    Quit,
 }
 
 /// The command line is wrong: print this to standard error and end with `EXIT_USAGE`.
@@ -95,6 +113,14 @@ struct Cli {
     /// Access log: off, stdout, stderr, syslog or FILE
     #[arg(long, value_name = "TO")]
     access_log: Option<PathBuf>,
+
+    /// Keep the process id in FILE, which also keeps a second start away
+    #[arg(long, value_name = "FILE")]
+    pid_file: Option<PathBuf>,
+
+    /// Tell the server of -c or --pid-file: reload, upgrade, reopen, stop, quit
+    #[arg(long, value_name = "WHAT", conflicts_with = "test", hide_possible_values = true)]
+    signal: Option<Wish>,
 }
 
 fn parse_on(arguments: impl IntoIterator<Item = OsString>, on_terminal: bool) -> Result<Invocation, CliError> {
@@ -109,14 +135,26 @@ impl Cli {
     fn invocation(self, on_terminal: bool) -> io::Result<Invocation> {
         let root = self.root.map(absolute).transpose()?;
         let access_log = self.access_log.map(log_target).transpose()?;
-        let options = Options { root, listen: self.listen, workers: self.workers, user: self.user, access_log };
+        let pid_file = self.pid_file.map(absolute).transpose()?;
+        if self.signal.is_some() && pid_file.is_none() && self.config.is_none() {
+            return Err(io::Error::other("--signal wants to know which server; add -c FILE or --pid-file FILE"));
+        }
+        let options =
+            Options { root, listen: self.listen, workers: self.workers, user: self.user, access_log, pid_file };
         let Some(file) = self.config else {
             let root = options.root.map_or_else(std::env::current_dir, Ok)?;
             let options = Options { root: Some(root), ..options };
-            return Ok(Invocation::Serve(Source::quick(self.upload, on_terminal, options, self.overrides)));
+            let source = Source::quick(self.upload, on_terminal, options, self.overrides);
+            return Ok(self
+                .signal
+                .map_or_else(|| Invocation::Serve(source.clone()), |wish| Invocation::Signal(wish, source.clone())));
         };
         let source = Source::file(file.display().to_string(), absolute(file)?, options, self.overrides);
-        Ok(if self.test { Invocation::Test(source) } else { Invocation::Serve(source) })
+        Ok(match self.signal {
+            Some(wish) => Invocation::Signal(wish, source),
+            None if self.test => Invocation::Test(source),
+            None => Invocation::Serve(source),
+        })
     }
 }
 

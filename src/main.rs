@@ -13,6 +13,10 @@ fn main() -> ExitCode {
             Ok(line) => print(&line, EXIT_OK),
             Err(error) => complain(&error.to_string(), EXIT_FAILURE),
         },
+        Ok(Invocation::Signal(wish, source)) => match supervisor::ask(wish, &source) {
+            Ok(line) => print(&line, EXIT_OK),
+            Err(error) => complain(&format!("fileserv: {error}"), EXIT_FAILURE),
+        },
         Ok(Invocation::Print(text)) => print(&text, EXIT_OK),
         Err(error) => complain(&error.to_string(), EXIT_USAGE),
     }

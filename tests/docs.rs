@@ -84,6 +84,7 @@ fn assert_document_is_true(document: &str, entries: &BTreeMap<String, Entry>) {
     let without_default = [
         "user",
         "group",
+        "pid_file",
         "routes",
         "access.path",
         "access.allow",

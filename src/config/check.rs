@@ -22,6 +22,7 @@ pub(super) struct Fault {
 pub(super) fn check(config: &Config) -> Result<(), Fault> {
     bounds_hold(config)?;
     sizes_go_together(config)?;
+    workers_last(config)?;
     listeners_go_together(&config.listen)?;
     group_of_uploads_fits(config)?;
     sites_hold(&config.sites)
@@ -72,7 +73,7 @@ const fn wait(key: &'static str, days: u64, value: fn(&Config) -> u64) -> Bound 
     Bound { key, unit: Unit::Milliseconds, least: 10, most: days * DAY_MILLISECONDS, value }
 }
 
-const BOUNDS: [Bound; 21] = [
+const BOUNDS: [Bound; 24] = [
     // Below, no browser gets through; above, a few clients would hold all memory.
     bytes("limits.head_bytes", 256, 128 << 10, |config| config.limits.head_bytes as u64),
     bytes("limits.target_bytes", 16, 64 << 10, |config| config.limits.target_bytes as u64),
@@ -86,6 +87,13 @@ const BOUNDS: [Bound; 21] = [
     count("limits.connections", 1_000_000, |config| config.limits.connections as u64),
     count("limits.connections_per_client", 1_000_000, |config| config.limits.connections_per_client as u64),
     count("limits.requests_per_connection", 1_000_000_000, |config| u64::from(config.limits.requests_per_connection)),
+    // 0 turns it off. With fewer, a busy worker would be replaced several times a second.
+    Bound {
+        least: 0,
+        ..count("limits.requests_per_worker", 1_000_000_000_000, |config| config.limits.requests_per_worker)
+    },
+    // 0 turns it off.
+    bytes("limits.worker_memory", 0, 1024 << 40, |config| config.limits.worker_memory),
     // 0 turns it off. Above, hardly any client would be fast enough.
     bytes("limits.min_body_bytes_per_second", 0, 1 << 20, |config| config.limits.min_body_bytes_per_second),
     bytes("limits.min_send_bytes_per_second", 0, 1 << 20, |config| config.limits.min_send_bytes_per_second),
@@ -96,6 +104,8 @@ const BOUNDS: [Bound; 21] = [
     wait("timeouts.lag", 1, |config| milliseconds(config.timeouts.lag)),
     wait("timeouts.drain", 7, |config| milliseconds(config.timeouts.drain)),
     wait("timeouts.quit", 7, |config| milliseconds(config.timeouts.quit)),
+    // The heart beats once a second, so in less it could be healthy and seen to stand still.
+    Bound { least: 3000, ..wait("timeouts.hang", 1, |config| milliseconds(config.timeouts.hang)) },
     bytes("cache.bytes", 0, 64 << 30, |config| config.cache.bytes as u64),
     // A cached file is read and sent in one piece, which must not hold up other clients.
     bytes("cache.file_bytes", 0, 1 << 20, |config| config.cache.file_bytes as u64),
@@ -161,6 +171,34 @@ fn group_of_uploads_fits(config: &Config) -> Result<(), Fault> {
     }
 }
 
+/// A worker has a buffer, its helper threads and its cache before it has done anything: with less for all of them it
+/// would be replaced again and again.
+const WORKER_MEMORY_LEAST: u64 = 16 << 20;
+/// The same of requests: what a start costs must be small beside what it serves.
+const WORKER_REQUESTS_LEAST: u64 = 100;
+
+fn workers_last(config: &Config) -> Result<(), Fault> {
+    let limits = &config.limits;
+    let fault = |key: &'static str, message| Err(Fault { keys: vec![key.into()], index: None, message });
+    if limits.requests_per_worker != 0 && limits.requests_per_worker < WORKER_REQUESTS_LEAST {
+        let message = format!(
+            "{} requests are over before a worker has warmed up; write 0 for no limit, or at least {WORKER_REQUESTS_LEAST}",
+            limits.requests_per_worker
+        );
+        return fault("limits.requests_per_worker", message);
+    }
+    let needed = WORKER_MEMORY_LEAST + config.cache.bytes as u64;
+    if limits.worker_memory != 0 && limits.worker_memory < needed {
+        let [said, needed] = [limits.worker_memory, needed].map(size_text);
+        let message = format!(
+            "a worker with a full cache needs more than {said}; write \"0\" for no limit, or at least {needed} \
+             (16 MiB and cache.bytes)"
+        );
+        return fault("limits.worker_memory", message);
+    }
+    Ok(())
+}
+
 /// Each listener is a descriptor in every worker and a turn in its loop.
 const LISTENERS_LIMIT: usize = 64;
 
@@ -222,6 +260,17 @@ mod tests {
         assert!(in_root(|config| config.limits.target_bytes = config.limits.head_bytes).is_err());
         assert!(in_root(|config| config.cache.bytes = 1000).is_err());
         assert_eq!(in_root(|config| config.cache.bytes = 0), Ok(()));
+    }
+
+    #[test]
+    fn worker_that_would_be_replaced_at_once_is_refused() {
+        let error = in_root(|config| config.limits.requests_per_worker = 1).unwrap_err();
+        assert!(error.ends_with("or at least 100"), "{error}");
+        let error = in_root(|config| config.limits.worker_memory = 20 << 20).unwrap_err();
+        assert!(error.contains("20 MiB") && error.contains("at least 48 MiB"), "{error}");
+        let both =
+            |config: &mut Config| (config.limits.requests_per_worker, config.limits.worker_memory) = (100, 48 << 20);
+        assert_eq!(in_root(both), Ok(()));
     }
 
     #[test]

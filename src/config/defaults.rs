@@ -23,6 +23,7 @@ impl Default for Config {
             forwarded_field: ForwardedField::Either,
             user: None,
             group: None,
+            pid_file: None,
             workers: Workers::auto().into(),
             sites: Sites { default: Site { root: "/srv/fileserv".into(), ..Site::default() }, named: Vec::new() },
             // Looking for siblings costs an opening of a file or two a request.
@@ -113,6 +114,9 @@ impl Default for Limits {
             exempt_clients: Networks::loopback(),
             // Bounds what a slow leak in a client or a proxy could hold on to; one new connection in 10,000 costs nothing.
             requests_per_connection: 10_000,
+            // No leak is known. Who meets one can bound it until it is found.
+            requests_per_worker: 0,
+            worker_memory: 0,
             // A fifth of what the slowest modem of a mobile phone carries, but a hundred times what a client sends that
             // only wants to hold the place.
             min_body_bytes_per_second: 256,
@@ -137,6 +141,8 @@ impl Default for Timeouts {
             lag: Duration::from_secs(60),
             drain: Duration::from_secs(30),
             quit: Duration::from_secs(3600),
+            // The heart beats once a second; the rest is for a machine that swaps, and for a disk that is slow to answer.
+            hang: Duration::from_secs(30),
         }
     }
 }

@@ -34,8 +34,8 @@ impl fmt::Display for Listen {
 }
 
 impl Scalar for Listen {
-    const EXPECTED: &'static str = "an address such as \"127.0.0.1:8080\", \"[::1]:8080\" or \
-        \"unix:/run/fileserv/socket\", with \" proxy_protocol\" behind it where a proxy says so";
+    const EXPECTED: &'static str = "an address such as \"127.0.0.1:8080\", \"[::1]:8080\", \
+        \"unix:/run/fileserv/socket\" or \"systemd\", with \" proxy_protocol\" behind it where a proxy says so";
 
     fn from_text(text: &str) -> Result<Self, String> {
         let (address, proxy_protocol) = match text.strip_suffix(PROXY_PROTOCOL) {
@@ -61,6 +61,8 @@ pub enum ListenAddress {
     Tcp(SocketAddr),
     /// `unix:PATH`.
     Unix(PathBuf),
+    /// `systemd` or `systemd:NAME`: sockets that the service manager has bound and passed, all of them or those of a name.
+    Systemd(Option<String>),
 }
 
 /// What a path in `sockaddr_un` may hold beside its last NUL (unix(7)).
@@ -78,7 +80,8 @@ impl ListenAddress {
                 let wildcard = one.ip().is_unspecified() || two.ip().is_unspecified();
                 one.port() == two.port() && one.port() != 0 && same_family && (wildcard || one.ip() == two.ip())
             }
-            (Self::Tcp(_), Self::Unix(_)) | (Self::Unix(_), Self::Tcp(_)) => false,
+            (Self::Systemd(one), Self::Systemd(two)) => one.is_none() || two.is_none() || one == two,
+            (Self::Tcp(_) | Self::Unix(_), _) | (Self::Systemd(_), Self::Tcp(_) | Self::Unix(_)) => false,
         }
     }
 }
@@ -88,6 +91,8 @@ impl fmt::Display for ListenAddress {
         match self {
             Self::Tcp(address) => write!(words, "{address}"),
             Self::Unix(path) => write!(words, "unix:{}", path.display()),
+            Self::Systemd(None) => words.write_str(SYSTEMD),
+            Self::Systemd(Some(name)) => write!(words, "{SYSTEMD}:{name}"),
         }
     }
 }
@@ -96,6 +101,9 @@ impl ListenAddress {
     fn from_text(text: &str) -> Result<Self, String> {
         if let Some(path) = text.strip_prefix("unix:") {
             return unix(path);
+        }
+        if let Some(rest) = text.strip_prefix(SYSTEMD).filter(|rest| rest.is_empty() || rest.starts_with(':')) {
+            return systemd(rest.strip_prefix(':'));
         }
         let address: SocketAddr = text.parse().map_err(|_| not_an_address(text))?;
         match address.ip() {
@@ -109,6 +117,21 @@ impl ListenAddress {
 }
 
 scalars!(Listen);
+
+/// The word for what the service manager has passed.
+const SYSTEMD: &str = "systemd";
+
+/// What FileDescriptorName= of systemd.socket(5) may be.
+fn systemd(name: Option<&str>) -> Result<ListenAddress, String> {
+    const NAME_LIMIT_BYTES: usize = 255;
+    let odd = |letter: char| !letter.is_ascii_graphic() || letter == ':';
+    match name {
+        Some(name) if name.is_empty() || name.len() > NAME_LIMIT_BYTES || name.contains(odd) => Err(format!(
+            "{name:?} is no name of a socket; write \"systemd\" for all that are passed, or \"systemd:NAME\""
+        )),
+        name => Ok(ListenAddress::Systemd(name.map(str::to_owned))),
+    }
+}
 
 fn unix(path: &str) -> Result<ListenAddress, String> {
     let absolute = absolute(path)?;
@@ -143,7 +166,9 @@ mod tests {
 
     #[test]
     fn addresses_are_read_and_shown_alike() {
-        for text in ["127.0.0.1:8080", "[::]:80", "[fe80::1%3]:80", "unix:/run/fileserv/socket"] {
+        for text in
+            ["127.0.0.1:8080", "[::]:80", "[fe80::1%3]:80", "unix:/run/fileserv/socket", "systemd", "systemd:http"]
+        {
             assert_eq!(address(text).to_string(), text);
         }
     }
@@ -171,6 +196,9 @@ mod tests {
             ("127.0.0.1:70000", "is no address"),
             ("[::ffff:127.0.0.1]:80", "the IPv4 address itself"),
             ("unix:run/socket", "absolute"),
+            ("systemd:", "\"systemd\" for all"),
+            ("systemd:a b", "\"systemd:NAME\""),
+            ("systemd1", "is no address"),
         ] {
             let error = ListenAddress::from_text(text).unwrap_err();
             assert!(error.contains(words), "{text}: {error}");
@@ -186,6 +214,9 @@ mod tests {
         assert!(overlap("[::1]:80", "[::]:80"));
         assert!(overlap("127.0.0.1:80", "127.0.0.1:80"));
         assert!(overlap("unix:/a", "unix:/a"));
+        assert!(overlap("systemd", "systemd:http"));
+        assert!(!overlap("systemd:http", "systemd:other"));
+        assert!(!overlap("systemd", "0.0.0.0:80"));
         assert!(!overlap("0.0.0.0:80", "[::]:80"));
         assert!(!overlap("127.0.0.1:80", "127.0.0.2:80"));
         assert!(!overlap("0.0.0.0:80", "127.0.0.1:81"));

@@ -38,7 +38,7 @@ pub use quotas::{Quota, Quotas};
 pub use raw::keys;
 pub use redirects::{Redirect, Redirects};
 pub use site::{Site, SiteId, Sites};
-pub use source::{Options, Source, load};
+pub use source::{Options, Source, load, pid_file};
 pub use values::{account_name, worker_count};
 
 /// A configuration that has been read and checked.
@@ -54,6 +54,8 @@ pub struct Config {
     pub user: Option<String>,
     /// The group to become; `None`: the user's own.
     pub group: Option<String>,
+    /// Where the supervisor's process id stands, locked; `None`: nowhere.
+    pub pid_file: Option<PathBuf>,
     /// How many workers to keep running.
     pub workers: u16,
     /// What is served under which names.
@@ -97,10 +99,15 @@ pub enum Sandbox {
 }
 
 impl Config {
-    /// The keys whose new value can't be had by a reload: the right to change user is gone once the server runs.
+    /// The keys whose new value can't be had by a reload: the right to change user, or to make a file wherever root may,
+    /// is gone once the server runs.
     #[must_use]
     pub fn restart_only_changes(&self, new: &Self) -> Vec<&'static str> {
-        let changes = [("user", self.user != new.user), ("group", self.group != new.group)];
+        let changes = [
+            ("user", self.user != new.user),
+            ("group", self.group != new.group),
+            ("pid_file", self.pid_file != new.pid_file),
+        ];
         changes.into_iter().filter_map(|(key, changed)| changed.then_some(key)).collect()
     }
 }
@@ -181,6 +188,10 @@ pub struct Limits {
     pub exempt_clients: Networks,
     /// Requests a connection; the last is answered `Connection: close`.
     pub requests_per_connection: u32,
+    /// Requests after which another worker takes a worker's place; 0: never.
+    pub requests_per_worker: u64,
+    /// Memory of its own, in bytes, at which another worker takes a worker's place; 0: never.
+    pub worker_memory: u64,
     /// How fast a request's content must come on average, in bytes a second; 0: as slowly as it likes.
     pub min_body_bytes_per_second: u64,
     /// How fast a client must take a reply on average, in bytes a second; 0: as slowly as it likes.
@@ -204,6 +215,8 @@ pub struct Timeouts {
     pub drain: Duration,
     /// The same for SIGQUIT.
     pub quit: Duration,
+    /// How long a worker's heartbeat may stand still before the worker is killed.
+    pub hang: Duration,
 }
 
 /// Bounds of the cache of small files, a worker.

@@ -13,7 +13,7 @@ use super::redirects::RawRedirects;
 use super::routes::Routes;
 use super::scalar::Many;
 use super::units::{Count, Size, Wait};
-use super::values::{Account, FileGroup, FileMode, IndexName, Root, Workers};
+use super::values::{Account, FileGroup, FileMode, IndexName, PidFile, Root, Workers};
 use super::{
     AccessRules, Cache, Config, Durability, ErrorPages, ForwardedField, HostName, Limits, Listen, Log, LogTarget,
     Precompressed, Quotas, Redirects, RouteRule, Sandbox, Site, Timeouts, Uploads, access, fields, quotas,
@@ -86,6 +86,7 @@ table!(RawConfig sets Config {
     forwarded_field: Option<ForwardedField>,
     user: Option<Account>,
     group: Option<Account>,
+    pid_file: Option<PidFile>,
     workers: Option<Workers>,
     root in sites.default.root: Option<Root>,
     index in sites.default.index: Option<Many<IndexName>>,
@@ -152,6 +153,8 @@ table!(RawLimits sets Limits {
     connections_per_client: Option<Count>,
     exempt_clients: Option<Many<Network>>,
     requests_per_connection: Option<Count>,
+    requests_per_worker: Option<Count>,
+    worker_memory: Option<Size>,
     min_body_bytes_per_second: Option<Size>,
     min_send_bytes_per_second: Option<Size>,
 });
@@ -164,6 +167,7 @@ table!(RawTimeouts sets Timeouts {
     lag: Option<Wait>,
     drain: Option<Wait>,
     quit: Option<Wait>,
+    hang: Option<Wait>,
 });
 
 table!(RawCache sets Cache {
@@ -197,6 +201,15 @@ impl RawConfig {
         let table = DeTable::parse(text).map_err(|error| place(&error))?;
         first_unknown(table.get_ref()).map_or(Ok(()), Err)?;
         toml::from_str(text).map_err(|error| place(&error))
+    }
+
+    /// Reads one key at the top, whatever the others are; the error has its place in the text.
+    pub(super) fn parse_only(key: &str, text: &str) -> Result<Self, (Range<usize>, String)> {
+        let table = DeTable::parse(text).map_err(|error| (error.span().unwrap_or(0..0), error.message().to_owned()))?;
+        let Some((name, value)) = table.get_ref().get_key_value(key) else { return Ok(Self::default()) };
+        // White space in the place of all before it, so that the places in the text stay the same.
+        let line = text.get(name.span().start..value.span().end).unwrap_or_default();
+        Self::parse(&format!("{}{line}", "\n".repeat(name.span().start)))
     }
 
     /// Puts what was said in the place of what held before.

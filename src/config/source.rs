@@ -38,6 +38,8 @@ pub struct Options {
     pub user: Option<String>,
     /// `--access-log`.
     pub access_log: Option<LogTarget>,
+    /// `--pid-file`.
+    pub pid_file: Option<PathBuf>,
 }
 
 impl Source {
@@ -117,6 +119,26 @@ pub fn load(source: &Source) -> Result<Config, ConfigError> {
     Ok(config)
 }
 
+/// Where the process id stands, whatever else is wrong with the configuration: a server whose file was spoiled after its
+/// start can still be told to stop.
+///
+/// # Errors
+/// The file can't be read, or is no TOML, or says something impossible of `pid_file`.
+pub fn pid_file(source: &Source) -> Result<Option<PathBuf>, ConfigError> {
+    if let Some(path) = &source.options.pid_file {
+        return Ok(Some(path.clone()));
+    }
+    let text = source.read()?;
+    let mut config = Config::default();
+    let alone = RawConfig::parse_only("pid_file", &text)
+        .map_err(|(span, message)| ConfigError::in_file(source.name(), &text, span.start, message))?;
+    alone.apply_to(&mut config);
+    for change in source.overrides.iter().filter(|change| change.sets("pid_file")) {
+        change.apply_to(&mut config)?;
+    }
+    Ok(config.pid_file)
+}
+
 /// Nobody writes a configuration of this size; `-c /dev/zero` must end.
 const FILE_LIMIT_BYTES: u64 = 1 << 20;
 
@@ -131,11 +153,12 @@ fn read_bounded(path: &Path) -> io::Result<String> {
 
 impl Options {
     fn apply_to(&self, config: &mut Config) {
-        let Self { root, listen, workers, user, access_log } = self.clone();
+        let Self { root, listen, workers, user, access_log, pid_file } = self.clone();
         if !listen.is_empty() {
             config.listen = listen;
         }
         config.user = user.or(config.user.take());
+        config.pid_file = pid_file.or(config.pid_file.take());
         config.workers = workers.unwrap_or(config.workers);
         if let Some(root) = root {
             config.sites.default.root = root;
@@ -196,6 +219,25 @@ mod tests {
         assert!(error.starts_with("f.toml:1:8: the root /nowhere does not exist"), "{error}");
         let error = in_file("listen = [", options(), &[]).unwrap_err();
         assert!(error.starts_with("f.toml:1:11: "), "{error}");
+    }
+
+    #[test]
+    fn the_pid_file_is_found_in_a_configuration_that_is_wrong_otherwise() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f.toml");
+        let found = |text: &str, sets: &[&str], options: Options| {
+            std::fs::write(&path, text).unwrap();
+            let sets = sets.iter().map(|text| Override::parse(text).unwrap()).collect();
+            pid_file(&Source::file("f.toml".to_owned(), path.clone(), options, sets)).map_err(|error| error.to_string())
+        };
+        let text = "no_such_key = 1\nworkers = 0\npid_file = \"/run/a\"\n";
+        assert_eq!(found(text, &[], Options::default()), Ok(Some("/run/a".into())));
+        assert_eq!(found(text, &["pid_file=/run/b", "workers=0"], Options::default()), Ok(Some("/run/b".into())));
+        let option = Options { pid_file: Some("/run/c".into()), ..Options::default() };
+        assert_eq!(found("= no TOML =", &[], option), Ok(Some("/run/c".into())));
+        assert_eq!(found("", &[], Options::default()), Ok(None));
+        let error = found("x = 1\npid_file = \"run/a\"\n", &[], Options::default()).unwrap_err();
+        assert!(error.starts_with("f.toml:2:12: \"run/a\" is not an absolute path"), "{error}");
     }
 
     #[test]

@@ -107,6 +107,12 @@ impl From<Count> for usize {
     }
 }
 
+impl From<Count> for u64 {
+    fn from(count: Count) -> Self {
+        count.0
+    }
+}
+
 impl From<Count> for u32 {
     fn from(count: Count) -> Self {
         Self::try_from(count.0).unwrap_or(Self::MAX)

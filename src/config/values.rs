@@ -15,6 +15,7 @@ scalars!(
     FileGroup,
     Account,
     Root,
+    PidFile,
     IndexName,
     Precompressed,
     Sandbox,
@@ -158,6 +159,26 @@ impl Scalar for Root {
 impl From<Root> for PathBuf {
     fn from(root: Root) -> Self {
         root.0
+    }
+}
+
+/// Where the process id stands.
+pub(super) struct PidFile(PathBuf);
+
+impl Scalar for PidFile {
+    const EXPECTED: &'static str = "the absolute path of a file, such as \"/run/fileserv/fileserv.pid\"";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        if text.ends_with('/') || text.contains(char::is_control) {
+            return Err(format!("{text:?} is no name of a file; write {}", Self::EXPECTED));
+        }
+        absolute(text).map(Self)
+    }
+}
+
+impl From<PidFile> for Option<PathBuf> {
+    fn from(file: PidFile) -> Self {
+        Some(file.0)
     }
 }
 

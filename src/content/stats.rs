@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::parameters::Parameters;
 use super::{Context, page};
 use crate::message::{Accept, Body, FieldName, Provided, Request, Response, Status};
-use crate::stats::{Board, WorkerState};
+use crate::stats::{Board, Service, WorkerState};
 
 /// In which form the counters are sent.
 #[derive(Clone, Copy)]
@@ -40,7 +40,7 @@ enum Kind {
     NowBytes,
 }
 
-const COUNTERS: [Counter; 20] = {
+const COUNTERS: [Counter; 21] = {
     const fn counter(key: &'static str, words: &'static str, kind: Kind, read: fn(&Board) -> &AtomicU64) -> Counter {
         Counter { key, words, read, kind }
     }
@@ -64,8 +64,33 @@ const COUNTERS: [Counter; 20] = {
         counter("timeouts", "Connections ended by a timeout", Count, |board| &board.timeouts),
         counter("aborts", "Connections broken off", Count, |board| &board.aborts),
         counter("resident_bytes", "Memory", NowBytes, |board| &board.resident_bytes),
+        counter("private_bytes", "Memory of its own", NowBytes, |board| &board.private_bytes),
         counter("log_drops", "Log lines lost", Count, |board| &board.log_drops),
         counter("deaths", "Workers died unasked", Count, |board| &board.deaths),
+    ]
+};
+
+/// A number that the supervisor tells of the whole service: its key in JSON, its words in the page.
+struct Fact {
+    key: &'static str,
+    words: &'static str,
+    read: fn(&Service) -> &AtomicU64,
+}
+
+const FACTS: [Fact; 9] = {
+    const fn fact(key: &'static str, words: &'static str, read: fn(&Service) -> &AtomicU64) -> Fact {
+        Fact { key, words, read }
+    }
+    [
+        fact("generation", "Generation that serves", |service| &service.generation),
+        fact("workers_wanted", "Workers wanted", |service| &service.workers_wanted),
+        fact("workers_ready", "Workers ready", |service| &service.workers_ready),
+        fact("workers_draining", "Workers that finish their last requests", |service| &service.workers_draining),
+        fact("failed_starts", "Failed starts of a worker in a row", |service| &service.failed_starts),
+        fact("hung", "Workers killed because they hung", |service| &service.hung),
+        fact("retired", "Workers replaced because they had served enough", |service| &service.retired),
+        fact("reloads", "Reloads that took effect", |service| &service.reloads),
+        fact("failed_reloads", "Reloads that changed nothing", |service| &service.failed_reloads),
     ]
 };
 
@@ -107,6 +132,16 @@ fn sums(snapshots: &[Snapshot]) -> [u64; COUNTERS.len()] {
         }
         sums
     })
+}
+
+/// The sums, and with them what the supervisor lost of its own log.
+fn whole_sums(ctx: &Context<'_>, snapshots: &[Snapshot]) -> [u64; COUNTERS.len()] {
+    let mut sums = sums(snapshots);
+    let log_drops = COUNTERS.iter().position(|counter| counter.key == "log_drops");
+    if let Some(sum) = log_drops.and_then(|at| sums.get_mut(at)) {
+        *sum = sum.saturating_add(ctx.boards.service.log_drops.load(Relaxed));
+    }
+    sums
 }
 
 /// Shows the counters.
@@ -152,7 +187,10 @@ fn document(ctx: &Context<'_>, snapshots: &[Snapshot]) -> Value {
             worker.into()
         })
         .collect();
-    let mut whole = keyed(sums(snapshots));
+    let mut whole = keyed(whole_sums(ctx, snapshots));
+    for fact in &FACTS {
+        whole.insert(fact.key.to_owned(), (fact.read)(ctx.boards.service).load(Relaxed).into());
+    }
     let rest = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "started": page::rfc3339(ctx.boards.started),
@@ -183,6 +221,16 @@ fn markup(ctx: &Context<'_>, snapshots: &[Snapshot]) -> Markup {
         p { "Version " (env!("CARGO_PKG_VERSION")) ", since " time datetime=(started) { (started) } " (" (uptime) ")." }
         p { "The seal of the worker that answers: " (ctx.boards.seal) }
         p { a href="?format=json" { "as JSON" } }
+        table {
+            tbody {
+                @for fact in &FACTS {
+                    tr {
+                        th scope="row" { (fact.words) }
+                        td.number { ((fact.read)(ctx.boards.service).load(Relaxed)) }
+                    }
+                }
+            }
+        }
         div.wide {
             table {
                 thead {
@@ -199,7 +247,7 @@ fn markup(ctx: &Context<'_>, snapshots: &[Snapshot]) -> Markup {
                     (row("Generation", &|snapshot| snapshot.generation.to_string()))
                     (row("State", &|snapshot| snapshot.state.to_owned()))
                     (row("Ready for", &|snapshot| ready_for(ctx, snapshot)))
-                    @for (at, (counter, sum)) in COUNTERS.iter().zip(sums(snapshots)).enumerate() {
+                    @for (at, (counter, sum)) in COUNTERS.iter().zip(whole_sums(ctx, snapshots)).enumerate() {
                         tr {
                             th scope="row" { (counter.words) }
                             (number_cell(counter.kind, sum))
@@ -249,6 +297,8 @@ mod tests {
         };
         let unused = &*Box::leak(Box::new(Board::default()));
         world.boards(vec![board(10, 5, 2), board(0, 7, 9), unused, board(11, 1, 1)]);
+        world.boards.service.generation.store(3, Relaxed);
+        world.boards.service.log_drops.store(2, Relaxed);
         world
     }
 
@@ -269,6 +319,8 @@ mod tests {
             assert_eq!(value["workers"][0]["pid"], 10);
             assert_eq!(value["workers"][0]["state"], "serving");
             assert_eq!(value["seal"], "landlock <all>");
+            assert_eq!(value["generation"], 3);
+            assert_eq!(value["log_drops"], 2, "the supervisor's are among them");
             assert_eq!(value["started"], "2023-11-14T22:13:20Z");
             assert_eq!(value["uptime_seconds"], 3725);
         }

@@ -54,6 +54,8 @@ pub(super) struct ErrorLog {
     head: Head,
     /// Lines lost since the last one that got through.
     lost: AtomicU64,
+    /// All lines lost.
+    drops: AtomicU64,
 }
 
 /// What stands before `fileserv[PID]`.
@@ -71,11 +73,15 @@ impl ErrorLog {
             Sink::Output(output) if is_journal(output) => Head::Priority,
             Sink::Off | Sink::Output(_) | Sink::Syslog(_) => Head::Nothing,
         };
-        Self { sink, head, lost: AtomicU64::new(0) }
+        Self { sink, head, lost: AtomicU64::new(0), drops: AtomicU64::new(0) }
     }
 
     pub(super) fn sink(&self) -> &Sink {
         &self.sink
+    }
+
+    pub(super) fn drops(&self) -> u64 {
+        self.drops.load(Relaxed)
     }
 
     pub(super) fn line(&self, level: Level, message: fmt::Arguments<'_>) {
@@ -95,6 +101,7 @@ impl ErrorLog {
         };
         if outcome.is_err() {
             self.lost.fetch_add(lost + 1, Relaxed);
+            self.drops.fetch_add(1, Relaxed);
         }
     }
 
@@ -171,6 +178,7 @@ mod tests {
         let log = ErrorLog::new(Sink::Output(output));
         log.line(Level::Error, format_args!("one"));
         log.line(Level::Error, format_args!("two"));
+        assert_eq!(log.drops(), 2);
         let mut pipe = [0; 1 << 16];
         let full = reader.read(&mut pipe).unwrap();
         assert!(pipe[..full].iter().all(|&byte| byte == b'x'));

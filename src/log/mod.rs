@@ -101,6 +101,12 @@ impl Logs {
         self.0.error.line(level, message);
     }
 
+    /// How many lines of the error log were lost since it was opened.
+    #[must_use]
+    pub fn error_drops(&self) -> u64 {
+        self.0.error.drops()
+    }
+
     fn access(&self) -> &Sink {
         &self.0.access
     }

@@ -3,18 +3,45 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-macro_rules! board {
-    ($($(#[$doc:meta])* $field:ident,)*) => {
-        /// The counters of one worker slot. They live in shared memory, outlive the worker, and its successor goes on with them.
+macro_rules! numbers {
+    ($(#[$about:meta])* $name:ident: $($(#[$doc:meta])* $field:ident,)*) => {
+        $(#[$about])*
         #[derive(Debug, Default)]
         #[repr(C)]
-        pub struct Board {
+        pub struct $name {
             $($(#[$doc])* pub $field: AtomicU64,)*
         }
     };
 }
 
-board! {
+numbers! {
+    /// What the supervisor says of the service as a whole; no worker can write it.
+    Service:
+    /// Generation of the configuration that serves.
+    generation,
+    /// Workers that it shall have.
+    workers_wanted,
+    /// Workers that it has, and that have said ready.
+    workers_ready,
+    /// Workers of older generations, or replaced ones, that finish what they have begun.
+    workers_draining,
+    /// Starts of workers in a row that never came to ready, at the place that has the most of them.
+    failed_starts,
+    /// Workers killed because their heartbeat stood still.
+    hung,
+    /// Workers that were replaced because they had served or grown enough.
+    retired,
+    /// Log lines that the supervisor could not write.
+    log_drops,
+    /// Reloads that took effect.
+    reloads,
+    /// Reloads that changed nothing, as their configuration was wrong.
+    failed_reloads,
+}
+
+numbers! {
+    /// The counters of one worker slot. They live in shared memory, outlive the worker, and its successor goes on with them.
+    Board:
     /// Process id of the worker that writes here; 0 when nobody does.
     pid,
     /// Generation of its configuration.
@@ -61,7 +88,9 @@ board! {
     aborts,
     /// Resident memory of the worker in bytes, read once a second.
     resident_bytes,
-    /// Access log lines that could not be written.
+    /// Memory of the worker's own, not shared with others, in bytes, read once a second.
+    private_bytes,
+    /// Log lines that could not be written.
     log_drops,
     /// How often a worker of this slot died unasked.
     deaths,
@@ -78,7 +107,8 @@ impl Board {
     /// The worker has ended; `unasked`: it died. What it counted stays, what was true of it only while it lived does not.
     /// For the supervisor, which has reaped it.
     pub fn leave(&self, unasked: bool) {
-        let of_the_worker = [&self.pid, &self.state, &self.ready_since, &self.heartbeat, &self.resident_bytes];
+        let of_the_worker =
+            [&self.pid, &self.state, &self.ready_since, &self.heartbeat, &self.resident_bytes, &self.private_bytes];
         for fact in of_the_worker.into_iter().chain([&self.connections, &self.clients]) {
             fact.store(0, Relaxed);
         }
@@ -137,6 +167,8 @@ impl WorkerState {
 pub struct Boards {
     /// When the supervisor started, in seconds since the epoch.
     pub started: u64,
+    /// What the supervisor says of the whole.
+    pub service: &'static Service,
     /// What the seal of this worker enforces, in one line of words.
     pub seal: String,
     /// Every slot's board; a slot that was never used is all zeros.

@@ -4,5 +4,5 @@
 mod board;
 mod tally;
 
-pub use board::{Board, Boards, WorkerState};
+pub use board::{Board, Boards, Service, WorkerState};
 pub use tally::Tally;

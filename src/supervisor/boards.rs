@@ -3,32 +3,53 @@
 
 use std::io;
 
-use crate::stats::Board;
-use crate::sys::memory::SharedBoard;
+use crate::stats::{Board, Service};
+use crate::sys::memory::Shared;
 
 /// Which board of the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct BoardId(usize);
 
 /// All boards.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct BoardPool {
     boards: Vec<Entry>,
+    /// What the supervisor says of itself.
+    service: Shared<Service>,
 }
 
 #[derive(Debug)]
 struct Entry {
-    memory: SharedBoard,
+    memory: Shared<Board>,
     taken: bool,
 }
 
 impl BoardPool {
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self { boards: Vec::new(), service: Shared::new()? })
+    }
+
+    /// What the supervisor says of itself, to be read by workers.
+    pub(super) fn service(&self) -> &'static Service {
+        self.service.shared()
+    }
+
+    /// The same, to be written.
+    pub(super) fn service_writable(&self) -> &Service {
+        self.service.writable()
+    }
+
+    /// What a worker says on its board: only ever to be compared, never to be believed.
+    pub(super) fn board(&self, board: BoardId) -> Option<&'static Board> {
+        self.boards.get(board.0).map(|entry| entry.memory.shared())
+    }
+
     /// Makes sure that so many boards are free. A worker sees the boards that there were at its fork, so this comes
     /// before a generation is started.
     pub(super) fn reserve(&mut self, wanted: usize) -> io::Result<()> {
         let free = self.boards.iter().filter(|entry| !entry.taken).count();
         for _ in free..wanted {
-            self.boards.push(Entry { memory: SharedBoard::new()?, taken: false });
+            self.boards.push(Entry { memory: Shared::new()?, taken: false });
         }
         Ok(())
     }
@@ -64,7 +85,7 @@ mod tests {
 
     #[test]
     fn board_belongs_to_one_worker_and_its_counters_to_nobody() {
-        let mut pool = BoardPool::default();
+        let mut pool = BoardPool::new().unwrap();
         pool.reserve(2).unwrap();
         let count = |amount| {
             move |board: &'static Board| {
@@ -86,7 +107,7 @@ mod tests {
 
     #[test]
     fn reserve_counts_free_boards_only() {
-        let mut pool = BoardPool::default();
+        let mut pool = BoardPool::new().unwrap();
         pool.reserve(1).unwrap();
         pool.lend(|_| Ok(())).unwrap();
         pool.reserve(2).unwrap();

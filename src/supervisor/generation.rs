@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::boards::BoardPool;
 use super::respawn::pause;
+use super::retire::Retiring;
 use super::workers::{Place, Worker, spawn};
 use crate::config::{Config, Listen, Sites};
 use crate::log::{Level, LogError, Logs};
@@ -33,13 +34,15 @@ pub(super) struct Offer {
 /// A generation of workers.
 pub(super) struct Generation {
     pub(super) offer: Offer,
-    slots: Vec<Slot>,
+    pub(super) slots: Vec<Slot>,
+    /// Workers whose place another one takes.
+    pub(super) retiring: Vec<Retiring>,
     /// What the first worker that came to ready said of its seal.
     seal: String,
 }
 
 /// A place for a worker.
-enum Slot {
+pub(super) enum Slot {
     /// Nobody is here; somebody shall be, not before `until`. `follows`: somebody was here before.
     Empty { until: Instant, bad_starts: u32, follows: bool },
     /// Forked, and has not said ready.
@@ -93,7 +96,7 @@ impl Generation {
     pub(super) fn new(offer: Offer, now: Instant) -> Self {
         let slots =
             (0..offer.config.workers).map(|_| Slot::Empty { until: now, bad_starts: 0, follows: false }).collect();
-        Self { offer, slots, seal: String::new() }
+        Self { offer, slots, retiring: Vec::new(), seal: String::new() }
     }
 
     /// Starts each worker that is due. Gives the last error; the slot then waits as after a bad start.
@@ -169,6 +172,20 @@ impl Generation {
         self.slots.iter().all(|slot| matches!(slot, Slot::Serving(_)))
     }
 
+    /// How many workers have said ready, and are not on their way out.
+    pub(super) fn serving(&self) -> usize {
+        self.slots.iter().filter(|slot| matches!(slot, Slot::Serving(_))).count()
+    }
+
+    /// How often in a row a worker failed at its start, in the slot where it is worst.
+    pub(super) fn failed_starts(&self) -> u32 {
+        let count = |slot: &Slot| match slot {
+            Slot::Empty { bad_starts, .. } | Slot::Starting { bad_starts, .. } => *bad_starts,
+            Slot::Serving(_) => 0,
+        };
+        self.slots.iter().map(count).max().unwrap_or(0)
+    }
+
     /// How many workers live.
     pub(super) fn living(&self) -> usize {
         self.workers().count()
@@ -180,7 +197,7 @@ impl Generation {
     }
 
     fn workers(&self) -> impl Iterator<Item = &Worker> {
-        self.slots.iter().filter_map(Slot::worker)
+        self.slots.iter().filter_map(Slot::worker).chain(self.retiring.iter().map(|retiring| &retiring.worker))
     }
 
     /// Orders all workers to leave.
@@ -219,7 +236,7 @@ impl Generation {
     }
 
     /// A worker that is just dying has no use for orders; one that reads none is killed at the end of its time.
-    fn report_lost_order(&self, worker: &Worker, sent: io::Result<()>) {
+    pub(super) fn report_lost_order(&self, worker: &Worker, sent: io::Result<()>) {
         if let Err(error) = sent
             && !matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
         {
@@ -233,7 +250,7 @@ impl Generation {
             Slot::Empty { until, .. } | Slot::Starting { until, .. } => Some(*until),
             Slot::Serving(_) => None,
         };
-        self.slots.iter().filter_map(due).min()
+        self.slots.iter().filter_map(due).chain(self.retiring.iter().filter_map(|retiring| retiring.until)).min()
     }
 
     /// The lines on which a report may come.

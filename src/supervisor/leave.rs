@@ -39,13 +39,15 @@ impl Supervisor {
 
     /// SIGQUIT: every request and idle connection gets its time, within `timeouts.quit`.
     pub(super) fn quit(&mut self, now: Instant) {
-        if matches!(self.phase, Phase::Starting | Phase::Serving) {
+        if matches!(self.phase, Phase::Starting | Phase::Serving | Phase::Relieved) {
             self.logs.error(Level::Notice, format_args!("finishing all requests, then stopping"));
             self.end(Farewell::Quit, Phase::Quitting, now);
         }
     }
 
     fn end(&mut self, farewell: Farewell, phase: Phase, now: Instant) {
+        self.give_up_successor();
+        self.pass_on(farewell);
         notify::stopping("finishing requests");
         // A start that failed stays one, whatever else is asked while its workers end.
         if self.phase != Phase::Failed {
@@ -90,7 +92,7 @@ impl Supervisor {
 
 /// How long a generation may take to leave. A worker keeps the limits by itself, and closes properly what is left then;
 /// the kill is for one that hangs.
-fn patience(generation: &Generation, farewell: Farewell) -> Duration {
+pub(super) fn patience(generation: &Generation, farewell: Farewell) -> Duration {
     const GRACE: Duration = Duration::from_secs(3);
     let timeouts = &generation.offer.config.timeouts;
     let limit = match farewell {

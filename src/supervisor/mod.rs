@@ -1,16 +1,22 @@
 //! The supervisor: it starts workers and never reads a byte that a client sent. `start` gets it going, this is its loop.
 //! Process: supervisor, the service user with CAP_NET_BIND_SERVICE. One thread. Trusts: the operator, and no worker.
 
+mod ask;
 mod boards;
 mod generation;
+mod handed;
 mod leave;
 mod listeners;
 mod notify;
+mod record;
 mod reload;
 mod respawn;
+mod retire;
 mod start;
 #[cfg(test)]
 mod tests;
+mod upgrade;
+mod vigil;
 mod workers;
 
 use std::os::fd::AsFd;
@@ -20,6 +26,10 @@ use std::time::{Duration, Instant};
 use boards::BoardPool;
 use generation::Generation;
 use leave::Leaving;
+use listeners::Passed;
+use record::Record;
+use upgrade::{Predecessor, Program, Successor};
+use vigil::Vigil;
 
 use crate::config::Source;
 use crate::log::{Level, Logs};
@@ -27,6 +37,8 @@ use crate::sys::process::{Ended, ProcessId};
 use crate::sys::signals::{Asked, Signals};
 use crate::sys::{poll, process};
 
+pub use ask::{AskError, ask};
+pub use record::PidFileError;
 pub use start::{StartError, start};
 
 /// All that the supervisor knows.
@@ -47,6 +59,25 @@ struct Supervisor {
     leaving: Vec<Leaving>,
     /// A reload was asked for, and not begun.
     reload_wanted: bool,
+    /// An upgrade was asked for, and not begun.
+    upgrade_wanted: bool,
+    /// Sockets that the service manager has passed: they are kept for life, as no reload could bind them.
+    passed: Vec<Passed>,
+    /// What an operator can look up.
+    record: Record,
+    /// What an upgrade starts.
+    program: Program,
+    /// The new supervisor of an upgrade.
+    successor: Option<Successor>,
+    /// The old one, which may still finish requests.
+    predecessor: Option<Predecessor>,
+    vigil: Vigil,
+    /// What is served where, in the words that the service manager shows.
+    status: String,
+    /// What it shows instead while something is wrong.
+    trouble: Option<String>,
+    /// Lines that logs lost before they were opened again.
+    drops_before: u64,
     phase: Phase,
 }
 
@@ -57,6 +88,8 @@ enum Phase {
     Starting,
     /// It was.
     Serving,
+    /// Another supervisor serves, after an upgrade; what was begun here is finished.
+    Relieved,
     /// Ending, with all the time that requests need.
     Quitting,
     /// Ending soon.
@@ -78,10 +111,16 @@ impl Supervisor {
             self.obey(asked, now);
             self.reap(now);
             self.start_workers(now);
+            self.keep_vigil(now);
             self.promote(now);
             self.attend_leaving(now);
+            self.attend_successor(now);
+            self.attend_predecessor();
             self.begin_reload_if_due(now);
+            self.begin_upgrade_if_due(now);
+            self.tell_state();
             if let Some(code) = self.exit_code() {
+                self.record.close();
                 return code;
             }
             self.sleep();
@@ -98,6 +137,15 @@ impl Supervisor {
             self.quit(now);
         }
         self.reload_wanted |= asked.reload;
+        if asked.upgrade {
+            self.want_upgrade();
+        }
+    }
+
+    /// Does one generation serve, and nothing go on that would make a third, here or in another supervisor?
+    fn is_quiet(&self) -> bool {
+        let alone = self.successor.is_none() && self.predecessor.is_none();
+        alone && self.phase == Phase::Serving && self.next.is_none() && self.leaving.is_empty()
     }
 
     fn reap(&mut self, now: Instant) {
@@ -108,6 +156,12 @@ impl Supervisor {
 
     /// A child has ended: whose worker was it, and what follows?
     fn bury(&mut self, pid: ProcessId, ended: Ended, now: Instant) {
+        self.bury_successor(pid, ended);
+        if let Some(generation) = &mut self.current
+            && generation.bury_retired(pid, ended, &mut self.boards)
+        {
+            return;
+        }
         if let Some(generation) = &mut self.current
             && let Some(death) = generation.bury(pid, now, &mut self.boards, false)
         {
@@ -124,7 +178,9 @@ impl Supervisor {
             return;
         }
         for leaving in &mut self.leaving {
-            if leaving.generation.bury(pid, now, &mut self.boards, true).is_some() && ended != Ended::Exited(0) {
+            let generation = &mut leaving.generation;
+            let was_here = generation.bury_retired(pid, ended, &mut self.boards);
+            if !was_here && generation.bury(pid, now, &mut self.boards, true).is_some() && ended != Ended::Exited(0) {
                 self.logs.error(Level::Warning, format_args!("worker {pid}, which was to leave, {ended}"));
                 if let Some(current) = &self.current {
                     current.sweep();
@@ -139,6 +195,7 @@ impl Supervisor {
         let mut attend = |generation: &mut Generation| {
             generation.hear();
             generation.kill_late_starters(now);
+            generation.attend_retiring(now);
             generation.spawn_due(now, boards, started)
         };
         if let Some(Err(error)) = self.current.as_mut().map(&mut attend) {
@@ -151,6 +208,7 @@ impl Supervisor {
 
     /// SIGUSR1: each generation has the logs of its own configuration.
     fn reopen_logs(&mut self) {
+        let drops = self.logs.error_drops();
         let leaving = self.leaving.iter_mut().map(|leaving| &mut leaving.generation);
         for generation in leaving.chain(self.next.as_mut()).chain(self.current.as_mut()) {
             match generation.reopen_logs() {
@@ -161,14 +219,17 @@ impl Supervisor {
         if let Some(generation) = self.current.as_ref().or(self.next.as_ref()) {
             self.logs = generation.offer.logs.clone();
         }
+        self.drops_before += drops.saturating_sub(self.logs.error_drops());
     }
 
     /// The end, when it has come.
     fn exit_code(&self) -> Option<ExitCode> {
         let alone = self.current.is_none() && self.next.is_none() && self.leaving.is_empty();
+        let all_gone = alone && self.predecessor.is_none();
         match self.phase {
             Phase::Starting | Phase::Serving => None,
-            Phase::Quitting | Phase::Stopping { .. } => alone.then_some(ExitCode::SUCCESS),
+            Phase::Relieved => alone.then_some(ExitCode::SUCCESS),
+            Phase::Quitting | Phase::Stopping { .. } => all_gone.then_some(ExitCode::SUCCESS),
             Phase::Failed => alone.then_some(ExitCode::FAILURE),
         }
     }
@@ -176,10 +237,14 @@ impl Supervisor {
     fn sleep(&self) {
         let generations = || self.current.iter().chain(&self.next);
         let deadlines = generations().filter_map(Generation::next_deadline);
-        let until = deadlines.chain(self.leaving.iter().map(|leaving| leaving.until)).min();
+        let leaving = self.leaving.iter().map(|leaving| leaving.until);
+        let successor = self.successor.as_ref().filter(|successor| !successor.serves).map(|successor| successor.until);
+        let vigil = self.current.as_ref().map(|_| self.vigil.next());
+        let until = deadlines.chain(leaving).chain(successor).chain(vigil).min();
         let limit = until.map(|until| until.saturating_duration_since(Instant::now()));
         let mut lines = vec![self.signals.as_fd()];
         lines.extend(generations().flat_map(Generation::lines));
+        lines.extend(self.supervisor_lines());
         if poll::wait(&lines, limit).is_err() {
             // The kernel has no memory to wait with. Asking again at once would make it worse.
             std::thread::sleep(Duration::from_millis(100));

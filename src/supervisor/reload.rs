@@ -2,12 +2,14 @@
 //! Process: supervisor, as the service user. Trusts: the operator. Blocks: as reading a file does.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use super::generation::{Farewell, Generation, Offer};
 use super::listeners::{Listening, listen};
+use super::record::Task;
 use super::start::{StartError, complain, open_roots, system};
-use super::{Phase, Supervisor, notify};
+use super::{Phase, Supervisor, notify, upgrade};
 use crate::config;
 use crate::log::{Level, Logs};
 use crate::sys::socket::LocalAddress;
@@ -16,14 +18,14 @@ impl Supervisor {
     /// Begins a reload if one is wanted and nothing of the last one goes on: there are two generations at most, and
     /// when many reloads were asked for meanwhile, the newest configuration is the one that is read.
     pub(super) fn begin_reload_if_due(&mut self, now: Instant) {
-        let quiet = self.phase == Phase::Serving && self.next.is_none() && self.leaving.is_empty();
-        if !quiet || !std::mem::take(&mut self.reload_wanted) {
+        if !self.is_quiet() || !std::mem::take(&mut self.reload_wanted) {
             return;
         }
+        self.record.begin(Task::Reload);
         notify::reloading();
         match self.read_again() {
             Ok(offer) => self.next = Some(Generation::new(offer, now)),
-            Err(error) => self.reload_failed(format_args!("{error}")),
+            Err(error) => self.reload_failed(&error.to_string()),
         }
     }
 
@@ -39,23 +41,32 @@ impl Supervisor {
                 (offer.number + 1, offer.listeners.as_slice())
             }
         };
-        let listeners = listen(&new.listen, kept)?;
+        let listeners = listen(&new.listen, kept, &self.passed)?;
         // Anew, for a name may mean another folder by now: that is how an atomic deploy becomes visible.
         let roots = Arc::new(open_roots(&new.sites)?);
         let logs = Logs::open(&new.log)?;
-        self.boards.reserve(new.workers.into()).map_err(system("map the boards"))?;
+        // One more, for a worker that is replaced.
+        self.boards.reserve(usize::from(new.workers) + 1).map_err(system("map the boards"))?;
         Ok(Offer { number, config: new, listeners, roots, logs })
     }
 
     /// Lets the next generation take over when all its workers serve; the old one drains.
     pub(super) fn promote(&mut self, now: Instant) {
         let Some(next) = self.next.take_if(|next| next.is_ready()) else { return };
+        self.drops_before += self.logs.error_drops();
         self.logs = next.offer.logs.clone();
         let words = announcement(&next);
         self.logs.error(Level::Notice, format_args!("{words}"));
         self.logs.error(Level::Notice, format_args!("each worker is sealed: {}", next.seal()));
-        notify::ready(&words);
-        self.phase = Phase::Serving;
+        self.status = words;
+        if self.phase == Phase::Starting {
+            self.phase = Phase::Serving;
+            self.say_serves();
+        } else {
+            self.boards.service_writable().reloads.fetch_add(1, Relaxed);
+            self.record.finish(Task::Reload, "");
+            notify::ready(&self.status);
+        }
         if let Some(old) = self.current.replace(next) {
             self.see_off(old, Farewell::Drain, now);
         }
@@ -67,16 +78,26 @@ impl Supervisor {
         if self.phase == Phase::Starting {
             complain(&next.offer, format_args!("service can't begin: {why}"));
             self.phase = Phase::Failed;
-            self.see_off(next, Farewell::Stop, now);
+            let farewell = match &self.predecessor {
+                // Some of its workers may have taken connections already, of those who are served on.
+                Some(predecessor) => {
+                    upgrade::say_failed(&predecessor.line, &why.to_string());
+                    Farewell::Drain
+                }
+                None => Farewell::Stop,
+            };
+            self.see_off(next, farewell, now);
             return;
         }
-        self.reload_failed(why);
+        self.reload_failed(&why.to_string());
         // Some of its workers may have taken connections already: they finish them.
         self.see_off(next, Farewell::Drain, now);
     }
 
-    fn reload_failed(&self, why: std::fmt::Arguments<'_>) {
+    fn reload_failed(&mut self, why: &str) {
         self.logs.error(Level::Error, format_args!("the reload changes nothing: {why}"));
+        self.boards.service_writable().failed_reloads.fetch_add(1, Relaxed);
+        self.record.finish(Task::Reload, why);
         notify::ready("serving; the last reload failed, see the log");
     }
 }

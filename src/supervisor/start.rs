@@ -6,12 +6,16 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::boards::BoardPool;
 use super::generation::{Generation, Offer};
+use super::handed::Handed;
 use super::listeners::listen;
-use super::{Phase, Supervisor};
+use super::record::{PidFile, PidFileError, Record};
+use super::upgrade::{self, Predecessor, Program};
+use super::vigil::Vigil;
+use super::{Phase, Supervisor, notify};
 use crate::config::{self, Config, ConfigError, ListenAddress, LogTarget, Site, Sites, Source};
 use crate::log::{Level, LogError, Logs};
 use crate::sys::credentials::{self, Account, CredentialsError};
@@ -29,6 +33,40 @@ pub enum StartError {
     NeedsRestart {
         /// The keys that changed.
         keys: Vec<&'static str>,
+    },
+    /// What the starter has handed over makes no sense.
+    #[error("can't take what was handed over at the start: {0}")]
+    Handed(io::Error),
+    /// The pid file.
+    #[error(transparent)]
+    PidFile(#[from] PidFileError),
+    /// A new address takes in one that is served.
+    #[error(
+        "can't listen on {address} while {live} is served, as one takes in the other: restart, or take {live} away first"
+    )]
+    Overlaps {
+        /// The new one.
+        address: ListenAddress,
+        /// The one that is served.
+        live: ListenAddress,
+    },
+    /// The service manager has no such socket.
+    #[error("can't listen on {address}: no such socket was passed by LISTEN_FDS; passed: {passed}")]
+    NotPassed {
+        /// Which.
+        address: ListenAddress,
+        /// What there is.
+        passed: String,
+    },
+    /// Nobody would answer at a socket.
+    #[error(
+        "the socket {name:?} at {place}, which was passed, is in no `listen`: write its address there, or \"systemd\" for all"
+    )]
+    Unclaimed {
+        /// Its name.
+        name: String,
+        /// Where it listens.
+        place: String,
     },
     /// An address.
     #[error("can't listen on {address}: {source}")]
@@ -70,30 +108,42 @@ const OTHER_FILES: usize = 256;
 #[doc(alias = "server_start")]
 #[must_use]
 pub fn start(source: Source) -> ExitCode {
-    match prepare(source) {
+    let program = Program::own();
+    let mut handed = match Handed::receive() {
+        Ok(handed) => handed,
+        Err(error) => return fail(&StartError::Handed(error)),
+    };
+    match prepare(source, &mut handed, program) {
         Ok(supervisor) => supervisor.run(),
         Err(error) => {
-            print(&error);
-            ExitCode::FAILURE
+            if let Some(predecessor) = &handed.predecessor {
+                upgrade::say_failed(predecessor, &error.to_string());
+            }
+            fail(&error)
         }
     }
 }
 
-fn prepare(source: Source) -> Result<Supervisor, StartError> {
+fn fail(error: &StartError) -> ExitCode {
+    print(error);
+    ExitCode::FAILURE
+}
+
+fn prepare(source: Source, handed: &mut Handed, program: Program) -> Result<Supervisor, StartError> {
     // 1. Read the configuration: as root it may lie where the service user can't read it, but then no reload can.
     let config = Arc::new(config::load(&source)?);
     // 2. Be deaf to what the starter left behind, and hear signals: one that comes from now on is not lost.
     process::leave_standard_input().map_err(system("leave standard input"))?;
     let signals = Signals::catch().map_err(system("catch signals"))?;
-    // 3. Look up the service user; a user database may want root.
+    // 3. Look up the service user; a user database may want root. And be the only one: before anything is bound.
     let account = account(&config)?;
+    let record = record(&config, handed)?;
     // 4. Bind and listen. The sockets stay open here for life, so that no worker's death closes one.
-    let listeners = listen(&config.listen, &[])?;
+    let listeners = listen(&config.listen, &handed.kept, &handed.passed)?;
     // 5. Open the roots while still root, so that one below a folder of mode 0700 works.
     let roots = open_roots(&config.sites)?;
-    // 6. Map the boards: two a worker, for a reload has two generations for a while.
-    let mut boards = BoardPool::default();
-    boards.reserve(2 * usize::from(config.workers)).map_err(system("map the boards"))?;
+    // 6. Map the boards: two a worker, for a reload has two generations for a while; and one for who is replaced.
+    let boards = boards(config.workers).map_err(system("map the boards"))?;
     // 7. Room for every connection and its file; raising a hard limit wants root.
     let files_wanted =
         config.limits.connections.saturating_mul(2).saturating_add(OTHER_FILES + config.sites.named.len()) as u64;
@@ -114,8 +164,16 @@ fn prepare(source: Source) -> Result<Supervisor, StartError> {
         logs.error(Level::Info, format_args!("started without root: the bounding set of capabilities stays as it was"));
     }
     // 10. The first generation; its workers are forked by the loop's first turn, as all others are.
-    let offer = Offer { number: 1, config, listeners, roots: Arc::new(roots), logs: logs.clone() };
+    let number = handed.generation + 1;
+    let offer = Offer { number, config, listeners, roots: Arc::new(roots), logs: logs.clone() };
     let started = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let now = Instant::now();
+    let hang = offer.config.timeouts.hang;
+    let watchdog = notify::watchdog();
+    if let Some(limit) = watchdog.filter(|limit| *limit <= hang + Duration::from_secs(10)) {
+        let words = format_args!("WatchdogSec ({limit:?}) should be more than timeouts.hang ({hang:?}) and 10 s");
+        logs.error(Level::Warning, words);
+    }
     Ok(Supervisor {
         source,
         signals,
@@ -123,11 +181,41 @@ fn prepare(source: Source) -> Result<Supervisor, StartError> {
         started,
         logs,
         current: None,
-        next: Some(Generation::new(offer, Instant::now())),
+        next: Some(Generation::new(offer, now)),
         leaving: Vec::new(),
         reload_wanted: false,
+        upgrade_wanted: false,
+        passed: std::mem::take(&mut handed.passed),
+        record,
+        program,
+        successor: None,
+        predecessor: handed.predecessor.take().map(Predecessor::new),
+        vigil: Vigil::new(watchdog, now),
+        status: String::new(),
+        trouble: None,
+        drops_before: 0,
         phase: Phase::Starting,
     })
+}
+
+/// The pid file: made here, or handed over with its lock.
+fn record(config: &Config, handed: &mut Handed) -> Result<Record, StartError> {
+    let file = if handed.predecessor.is_some() {
+        let kept = handed.pid_file.take();
+        if kept.as_ref().map(|kept| &kept.path) != config.pid_file.as_ref() {
+            return Err(StartError::NeedsRestart { keys: vec!["pid_file"] });
+        }
+        kept
+    } else {
+        config.pid_file.as_deref().map(PidFile::take).transpose()?
+    };
+    Ok(Record::new(file, std::mem::take(&mut handed.outcomes)))
+}
+
+fn boards(workers: u16) -> io::Result<BoardPool> {
+    let mut boards = BoardPool::new()?;
+    boards.reserve(2 * usize::from(workers) + 1)?;
+    Ok(boards)
 }
 
 /// Whom to become; nobody else without root.

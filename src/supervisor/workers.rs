@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::boards::{BoardId, BoardPool};
 use super::generation::Offer;
 use super::listeners::Listening;
+use super::vigil::Pulse;
 use crate::heritage::{Entrance, Heritage};
 use crate::log::Level;
 use crate::stats::{Board, Boards};
@@ -22,6 +23,8 @@ pub(super) struct Worker {
     pub(super) pid: ProcessId,
     pub(super) control: SupervisorEnd,
     pub(super) board: BoardId,
+    /// Of no meaning before it has said ready.
+    pub(super) pulse: Pulse,
 }
 
 /// Where a worker stands in its generation.
@@ -36,7 +39,7 @@ pub(super) struct Place {
 /// Forks a worker for this slot of a generation. `started`: when the supervisor did, in seconds since the epoch.
 pub(super) fn spawn(offer: &Offer, place: Place, boards: &mut BoardPool, started: u64) -> io::Result<Worker> {
     let (control, worker_end) = control::pair()?;
-    let all = Boards { started, seal: String::new(), slots: boards.shared() };
+    let all = Boards { started, service: boards.service(), seal: String::new(), slots: boards.shared() };
     let supervisor = ProcessId::own();
     let entrances = offer.listeners.iter().map(entrance).collect::<io::Result<Vec<_>>>()?;
     let (board, pid) = boards.lend(|own: &'static Board| {
@@ -54,7 +57,7 @@ pub(super) fn spawn(offer: &Offer, place: Place, boards: &mut BoardPool, started
         };
         process::fork(move || begin(heritage, supervisor))
     })?;
-    Ok(Worker { pid, control, board })
+    Ok(Worker { pid, control, pulse: Pulse::of(boards.board(board)), board })
 }
 
 fn entrance((listen, listener): &Listening) -> io::Result<Entrance> {

@@ -1,24 +1,21 @@
 //! The line between the supervisor and one worker: orders go down, one report comes up.
 //! Process: both ends. Trusts: the supervisor's end nothing, the worker's end its supervisor. Blocks: never.
-//! A packet is one message (SOCK_SEQPACKET), so none can be half read; descriptors ride along (unix(7), SCM_RIGHTS).
-#![allow(unsafe_code, reason = "received descriptors come as plain numbers")]
 
-use std::io::{self, IoSlice, IoSliceMut};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recv, recvmsg, send, sendmsg,
-    socketpair,
-};
+use nix::sys::socket::{MsgFlags, recv};
+
+use super::packet::{self, Packet, PacketEnd};
 
 /// The supervisor's end.
 #[derive(Debug)]
-pub struct SupervisorEnd(OwnedFd);
+pub struct SupervisorEnd(PacketEnd);
 
 /// The worker's end.
 #[derive(Debug)]
-pub struct WorkerEnd(OwnedFd);
+pub struct WorkerEnd(PacketEnd);
 
 /// What the supervisor wants of a worker.
 #[derive(Debug)]
@@ -63,16 +60,13 @@ const READY: u8 = b'R';
 
 /// A report in bytes: the letter and a line of words. A longer one is cut.
 const REPORT_LIMIT_BYTES: usize = 1024;
-/// Descriptors of an order: one a log, of which there are two; room for what may come.
-const DESCRIPTORS_LIMIT: usize = 8;
 
 /// A new line.
 ///
 /// # Errors
 /// As socketpair(2).
 pub fn pair() -> io::Result<(SupervisorEnd, WorkerEnd)> {
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let (supervisor, worker) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
+    let (supervisor, worker) = packet::pair()?;
     Ok((SupervisorEnd(supervisor), WorkerEnd(worker)))
 }
 
@@ -118,12 +112,7 @@ impl SupervisorEnd {
     }
 
     fn order(&self, letter: u8, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
-        let raw: Vec<_> = fds.iter().map(AsRawFd::as_raw_fd).collect();
-        let rights = [ControlMessage::ScmRights(&raw)];
-        let messages = if raw.is_empty() { &[][..] } else { &rights[..] };
-        let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
-        sendmsg::<()>(self.0.as_raw_fd(), &[IoSlice::new(&[letter])], messages, flags, None)?;
-        Ok(())
+        self.0.send(&[letter], fds)
     }
 
     /// What the worker said, if it has. What makes no sense is passed over, control characters in its words are
@@ -132,7 +121,7 @@ impl SupervisorEnd {
     pub fn report(&self) -> Option<Report> {
         let mut bytes = [0; REPORT_LIMIT_BYTES];
         loop {
-            let count = match recv(self.0.as_raw_fd(), &mut bytes, MsgFlags::MSG_DONTWAIT) {
+            let count = match recv(self.0.as_fd().as_raw_fd(), &mut bytes, MsgFlags::MSG_DONTWAIT) {
                 Ok(0) => return None,
                 Ok(count) => count,
                 Err(Errno::EINTR) => continue,
@@ -160,8 +149,7 @@ impl WorkerEnd {
     pub fn say_ready(&self, seal: &str) -> io::Result<()> {
         let mut report = vec![READY];
         report.extend(seal.bytes().take(REPORT_LIMIT_BYTES - 1));
-        send(self.0.as_raw_fd(), &report, MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT)?;
-        Ok(())
+        self.0.send(&report, &[])
     }
 
     /// The next order.
@@ -170,39 +158,19 @@ impl WorkerEnd {
     /// `InvalidData` for an order that this version doesn't know; else as recvmsg(2).
     pub fn receive(&self) -> io::Result<Received> {
         let mut letter = [0];
-        let (count, fds) = loop {
-            match self.packet(&mut letter) {
-                Err(Errno::EINTR) => {}
-                Err(Errno::EAGAIN) => return Ok(Received::Empty),
-                // A reset is an end too: the supervisor died with a report unread.
-                Err(Errno::ECONNRESET) => return Ok(Received::Closed),
-                outcome => break outcome?,
-            }
+        let fds = match self.0.receive(&mut letter)? {
+            Packet::Bytes(_, fds) => fds,
+            Packet::Empty => return Ok(Received::Empty),
+            Packet::Closed => return Ok(Received::Closed),
         };
-        match (count, letter) {
-            (0, _) => Ok(Received::Closed),
-            (_, [DRAIN]) => Ok(Received::Order(Order::Drain)),
-            (_, [STOP]) => Ok(Received::Order(Order::Stop)),
-            (_, [QUIT]) => Ok(Received::Order(Order::Quit)),
-            (_, [SWEEP]) => Ok(Received::Order(Order::Sweep)),
-            (_, [LOGS]) => Ok(Received::Order(Order::Logs(fds))),
+        match letter {
+            [DRAIN] => Ok(Received::Order(Order::Drain)),
+            [STOP] => Ok(Received::Order(Order::Stop)),
+            [QUIT] => Ok(Received::Order(Order::Quit)),
+            [SWEEP] => Ok(Received::Order(Order::Sweep)),
+            [LOGS] => Ok(Received::Order(Order::Logs(fds))),
             _ => Err(io::ErrorKind::InvalidData.into()),
         }
-    }
-
-    fn packet(&self, letter: &mut [u8; 1]) -> nix::Result<(usize, Vec<OwnedFd>)> {
-        let mut space = nix::cmsg_space!([std::os::fd::RawFd; DESCRIPTORS_LIMIT]);
-        let mut parts = [IoSliceMut::new(letter)];
-        let flags = MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_DONTWAIT;
-        let packet = recvmsg::<()>(self.0.as_raw_fd(), &mut parts, Some(&mut space), flags)?;
-        let mut fds = Vec::new();
-        for message in packet.cmsgs()? {
-            if let ControlMessageOwned::ScmRights(raw) = message {
-                // SAFETY: the kernel has just made these descriptors for us, and nobody else knows their numbers.
-                fds.extend(raw.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
-            }
-        }
-        Ok((packet.bytes, fds))
     }
 }
 
@@ -215,9 +183,6 @@ impl AsFd for WorkerEnd {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs::File;
-    use std::io::{Read, Write};
-    use std::os::unix::net::UnixStream;
 
     fn order(worker: &WorkerEnd) -> Order {
         match worker.receive().unwrap() {
@@ -243,21 +208,6 @@ mod tests {
     }
 
     #[test]
-    fn descriptors_arrive_in_their_order_and_work() {
-        let (supervisor, worker) = pair().unwrap();
-        let (mut first, second) = UnixStream::pair().unwrap();
-        let null = File::open("/dev/null").unwrap();
-        supervisor.logs(&[second.as_fd(), null.as_fd()]).unwrap();
-        drop(second);
-        let Order::Logs(mut fds) = order(&worker) else { panic!("no logs") };
-        assert_eq!(fds.len(), 2);
-        File::from(fds.remove(0)).write_all(b"line").unwrap();
-        let mut line = [0; 4];
-        first.read_exact(&mut line).unwrap();
-        assert_eq!(&line, b"line");
-    }
-
-    #[test]
     fn logs_may_be_none() {
         let (supervisor, worker) = pair().unwrap();
         supervisor.logs(&[]).unwrap();
@@ -268,7 +218,7 @@ mod tests {
     fn report_passes_over_nonsense_and_is_cleaned() {
         let (supervisor, worker) = pair().unwrap();
         assert_eq!(supervisor.report(), None);
-        send(worker.0.as_raw_fd(), b"what?", MsgFlags::empty()).unwrap();
+        worker.0.send(b"what?", &[]).unwrap();
         worker.say_ready("landlock\nfileserv: forged line").unwrap();
         assert_eq!(supervisor.report(), Some(Report::Ready("landlock?fileserv: forged line".into())));
         worker.say_ready(&"x".repeat(5000)).unwrap();

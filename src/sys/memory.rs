@@ -1,4 +1,4 @@
-//! Shared memory of one board: a memory file that nobody can shrink, writable for one worker, read-only for the rest.
+//! Shared memory of one board: a memory file that nobody can shrink, writable for one process, read-only for the rest.
 //! Process: made by the supervisor; a worker inherits the mappings. Privileges: none. Blocks: never.
 //! Instead of one page for all boards (a worker could forge another's heartbeat), and instead of read-only descriptors
 //! by way of /proc/self/fd (they need a mounted /proc; and no worker needs a descriptor here).
@@ -12,57 +12,69 @@ use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap};
 
-use crate::stats::Board;
+use crate::stats::{Board, Service};
+
+/// What may lie in shared memory: atomics and nothing else.
+///
+/// # Safety
+/// Any bytes are a valid value, reading it writes nothing, it is aligned within a page, and other processes may change
+/// it at any time.
+pub unsafe trait Plain: 'static {}
+
+// SAFETY: made of `AtomicU64` only.
+unsafe impl Plain for Board {}
+// SAFETY: made of `AtomicU64` only.
+unsafe impl Plain for Service {}
 
 /// The memory of one board. It lives as long as the process.
 #[derive(Debug)]
-pub struct SharedBoard {
+pub struct Shared<T: Plain> {
     /// Everybody's mapping; the kernel refuses to make it writable, whoever asks.
-    shared: &'static Board,
+    shared: &'static T,
     /// The writable mapping. No child has it (MADV_DONTFORK), but the one that is forked by `lend`.
-    writable: NonNull<Board>,
+    writable: NonNull<T>,
 }
 
-const LENGTH: NonZeroUsize = match NonZeroUsize::new(size_of::<Board>()) {
-    Some(length) => length,
-    None => NonZeroUsize::MIN,
-};
+impl<T: Plain> Shared<T> {
+    const LENGTH: NonZeroUsize = match NonZeroUsize::new(size_of::<T>()) {
+        Some(length) => length,
+        None => NonZeroUsize::MIN,
+    };
 
-impl SharedBoard {
     /// A board of zeros.
     ///
     /// # Errors
     /// As memfd_create(2), mmap(2) and fcntl(2); EINVAL for a kernel older than 5.1.
     pub fn new() -> io::Result<Self> {
         let file = memfd_create("board", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
-        nix::unistd::ftruncate(&file, i64::try_from(LENGTH.get()).map_err(io::Error::other)?)?;
+        nix::unistd::ftruncate(&file, i64::try_from(Self::LENGTH.get()).map_err(io::Error::other)?)?;
         let map = |protection| {
             // SAFETY: the kernel chooses an address that was free; the length is not zero.
-            unsafe { mmap(None, LENGTH, protection, MapFlags::MAP_SHARED, &file, 0) }
+            unsafe { mmap(None, Self::LENGTH, protection, MapFlags::MAP_SHARED, &file, 0) }
         };
         let writable = map(ProtFlags::PROT_READ | ProtFlags::PROT_WRITE)?;
-        inherit(writable, false)?;
+        Self::inherit(writable, false)?;
         // From here on nobody can change the size, which would kill readers by SIGBUS, nor map it writable once more;
         // a mapping made after this can't become writable by mprotect(2) either.
         let seals =
             SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_FUTURE_WRITE | SealFlag::F_SEAL_SEAL;
         fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
-        let shared = map(ProtFlags::PROT_READ)?.cast::<Board>();
-        // SAFETY: the mapping is page-aligned, holds a whole `Board`, is never unmapped and can't shrink; a board is
-        // made of atomics only, for which any bytes that others may write are valid, and reading them writes nothing.
+        let shared = map(ProtFlags::PROT_READ)?.cast::<T>();
+        // SAFETY: the mapping is page-aligned, holds a whole `T`, is never unmapped and can't shrink; for a `Plain`
+        // any bytes that others may write are valid, and reading them writes nothing.
         let shared = unsafe { shared.as_ref() };
         Ok(Self { shared, writable: writable.cast() })
     }
 
     /// The board, to be read by every process.
     #[must_use]
-    pub fn shared(&self) -> &'static Board {
+    pub fn shared(&self) -> &'static T {
         self.shared
     }
 
     /// The board, to be written by the supervisor, while no worker has it.
     #[must_use]
-    pub fn writable(&self) -> &Board {
+    pub fn writable(&self) -> &T {
         // SAFETY: as for `shared`. Only the process that made this value has it: a child has nothing of its parent but
         // what its closure takes along, and that is the board that `lend` gave it.
         unsafe { self.writable.as_ref() }
@@ -72,22 +84,22 @@ impl SharedBoard {
     ///
     /// # Errors
     /// As madvise(2), and what `fork` gives.
-    pub fn lend<T>(&self, fork: impl FnOnce(&'static Board) -> io::Result<T>) -> io::Result<T> {
-        inherit(self.writable.cast(), true)?;
+    pub fn lend<C>(&self, fork: impl FnOnce(&'static T) -> io::Result<C>) -> io::Result<C> {
+        Self::inherit(self.writable.cast(), true)?;
         // SAFETY: as for `shared`; the mapping is never unmapped in this process, and the child gets it too.
         let board = unsafe { self.writable.as_ref() };
         let child = fork(board);
-        inherit(self.writable.cast(), false)?;
+        Self::inherit(self.writable.cast(), false)?;
         child
     }
-}
 
-/// Shall a child of a fork have this mapping?
-fn inherit(mapping: NonNull<core::ffi::c_void>, yes: bool) -> io::Result<()> {
-    let advice = if yes { MmapAdvise::MADV_DOFORK } else { MmapAdvise::MADV_DONTFORK };
-    // SAFETY: the range is one whole mapping of ours, and the advice changes no byte of it.
-    unsafe { madvise(mapping, LENGTH.get(), advice) }?;
-    Ok(())
+    /// Shall a child of a fork have this mapping?
+    fn inherit(mapping: NonNull<core::ffi::c_void>, yes: bool) -> io::Result<()> {
+        let advice = if yes { MmapAdvise::MADV_DOFORK } else { MmapAdvise::MADV_DONTFORK };
+        // SAFETY: the range is one whole mapping of ours, and the advice changes no byte of it.
+        unsafe { madvise(mapping, Self::LENGTH.get(), advice) }?;
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -99,7 +111,7 @@ mod tests {
 
     #[test]
     fn counters_outlive_a_worker_and_its_successor_goes_on() {
-        let board = SharedBoard::new().unwrap();
+        let board = Shared::<Board>::new().unwrap();
         for round in 1..=2 {
             let child = board.lend(|own| {
                 fork(|| {
@@ -123,16 +135,16 @@ mod tests {
 
     #[test]
     fn readers_can_not_make_their_mapping_writable() {
-        let board = SharedBoard::new().unwrap();
+        let board = Shared::<Board>::new().unwrap();
         let shared = NonNull::from(board.shared()).cast();
         // SAFETY: the call is expected to fail; if it did not, nothing would write through it.
-        let outcome = unsafe { nix::sys::mman::mprotect(shared, LENGTH.get(), ProtFlags::PROT_WRITE) };
+        let outcome = unsafe { nix::sys::mman::mprotect(shared, Shared::<Board>::LENGTH.get(), ProtFlags::PROT_WRITE) };
         assert_eq!(outcome, Err(nix::errno::Errno::EACCES));
     }
 
     #[test]
     fn worker_has_no_writable_mapping_of_another_board() {
-        let (own, other) = (SharedBoard::new().unwrap(), SharedBoard::new().unwrap());
+        let (own, other) = (Shared::<Board>::new().unwrap(), Shared::<Board>::new().unwrap());
         let child = own.lend(|own| {
             fork(|| {
                 Board::add(&own.requests, 1);

@@ -23,7 +23,7 @@ pub fn wait(fds: &[BorrowedFd<'_>], limit: Option<Duration>) -> io::Result<()> {
 
 /// Rounded up, for a wake one millisecond too early would turn the loop without anything to do; and a wait that is
 /// longer than poll(2) can count (24 days) is cut into pieces by the caller's loop.
-fn timeout(limit: Option<Duration>) -> PollTimeout {
+pub(super) fn timeout(limit: Option<Duration>) -> PollTimeout {
     match limit {
         None => PollTimeout::NONE,
         Some(limit) => {

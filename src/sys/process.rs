@@ -1,10 +1,13 @@
-//! Processes: fork, its one-way child branch, reaping, killing, and what a child keeps of its parent.
+//! Processes: fork, its one-way child branch, exec, reaping, killing, and what a child keeps of its parent.
 //! Process: supervisor, and a worker in its first steps. Privileges: none. Blocks: never.
 #![allow(unsafe_code, reason = "fork, waitpid, _exit and close_range have no safe form")]
 
+use std::ffi::{CString, OsString};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::process::ExitCode;
 
 use nix::errno::Errno;
@@ -146,6 +149,21 @@ pub fn kill(child: ProcessId) {
     let _ = nix::sys::signal::kill(child.0, Signal::SIGKILL);
 }
 
+/// Becomes another program, with these arguments (the first is its name) and this environment. Comes back only if that
+/// fails. What is not closed on exec stays open; ignored signals stay ignored.
+pub fn exec(program: &Path, arguments: &[OsString], environment: &[(OsString, OsString)]) -> io::Error {
+    let text = |bytes: Vec<u8>| CString::new(bytes).map_err(|_| io::ErrorKind::InvalidInput.into());
+    let outcome = || -> io::Result<()> {
+        let program = text(program.as_os_str().as_bytes().to_vec())?;
+        let arguments = arguments.iter().map(|it| text(it.as_bytes().to_vec())).collect::<io::Result<Vec<_>>>()?;
+        let variable = |(name, value): &(OsString, OsString)| text([name.as_bytes(), b"=", value.as_bytes()].concat());
+        let environment = environment.iter().map(variable).collect::<io::Result<Vec<_>>>()?;
+        nix::unistd::execve(&program, &arguments, &environment)?;
+        Ok(())
+    };
+    outcome().err().unwrap_or_else(|| io::ErrorKind::Other.into())
+}
+
 /// Asks the kernel to kill this process when `parent` ends, and makes sure that it hasn't ended already. Every later
 /// change of user undoes it (prctl(2)), so it comes after the last one.
 ///
@@ -217,6 +235,22 @@ mod tests {
         let child = fork(|| ExitCode::from(42)).unwrap();
         assert_eq!(ProcessId::own(), parent);
         assert_eq!(wait(child).unwrap(), Ended::Exited(42));
+    }
+
+    #[test]
+    fn child_may_become_another_program_with_an_environment_of_its_own() {
+        let run = |program: &str| {
+            let arguments = ["sh", "-c", "exit ${CODE:-9}"].map(OsString::from);
+            let environment = [("CODE".into(), "42".into())];
+            let program = program.to_owned();
+            let child = fork(move || {
+                let error = exec(Path::new(&program), &arguments, &environment);
+                ExitCode::from(u8::from(error.kind() == io::ErrorKind::NotFound))
+            });
+            wait(child.unwrap()).unwrap()
+        };
+        assert_eq!(run("/bin/sh"), Ended::Exited(42));
+        assert_eq!(run("/nowhere/at/all"), Ended::Exited(1));
     }
 
     #[test]

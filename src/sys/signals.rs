@@ -21,6 +21,8 @@ pub struct Asked {
     pub quit: bool,
     /// SIGUSR1: open the logs again.
     pub reopen_logs: bool,
+    /// SIGUSR2: put the binary that is there now in the place of this one.
+    pub upgrade: bool,
 }
 
 /// The signals of the supervisor, caught.
@@ -31,10 +33,11 @@ pub struct Signals {
     stop: Arc<AtomicBool>,
     quit: Arc<AtomicBool>,
     reopen_logs: Arc<AtomicBool>,
+    upgrade: Arc<AtomicBool>,
 }
 
 impl Signals {
-    /// Catches SIGHUP, SIGINT, SIGTERM, SIGQUIT, SIGUSR1 and SIGCHLD from now on, and ignores SIGUSR2 and SIGPIPE.
+    /// Catches SIGHUP, SIGINT, SIGTERM, SIGQUIT, SIGUSR1, SIGUSR2 and SIGCHLD from now on, and ignores SIGPIPE.
     ///
     /// # Errors
     /// As sigaction(2) and socketpair(2).
@@ -47,6 +50,7 @@ impl Signals {
             stop: Arc::default(),
             quit: Arc::default(),
             reopen_logs: Arc::default(),
+            upgrade: Arc::default(),
         };
         let flags = [
             (Signal::SIGHUP, &signals.reload),
@@ -54,6 +58,7 @@ impl Signals {
             (Signal::SIGINT, &signals.stop),
             (Signal::SIGQUIT, &signals.quit),
             (Signal::SIGUSR1, &signals.reopen_logs),
+            (Signal::SIGUSR2, &signals.upgrade),
         ];
         // The flag is registered before the pipe, and so it is set before the loop wakes to look at it.
         for (signal, flag) in flags {
@@ -62,9 +67,7 @@ impl Signals {
         }
         // A death needs no flag: the loop reaps at every turn.
         signal_hook::low_level::pipe::register(Signal::SIGCHLD as i32, wake)?;
-        for signal in [Signal::SIGUSR2, Signal::SIGPIPE] {
-            disposition(signal, SigHandler::SigIgn)?;
-        }
+        disposition(Signal::SIGPIPE, SigHandler::SigIgn)?;
         // The starter may have left signals blocked, and a mask is inherited: SIGTERM must not wait for ever.
         SigSet::empty().thread_set_mask()?;
         Ok(signals)
@@ -81,6 +84,7 @@ impl Signals {
             stop: take(&self.stop),
             quit: take(&self.quit),
             reopen_logs: take(&self.reopen_logs),
+            upgrade: take(&self.upgrade),
         }
     }
 }

@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::socket::{
     self, AddressFamily, Backlog, MsgFlags, SockFlag, SockType, SockaddrStorage, UnixAddr, setsockopt, sockopt,
 };
@@ -58,11 +59,7 @@ impl Listener {
         socket::bind(fd.as_raw_fd(), &SockaddrStorage::from(address))?;
         socket::listen(&fd, Backlog::new(BACKLOG)?)?;
         let bound: SockaddrStorage = socket::getsockname(fd.as_raw_fd())?;
-        let port = bound
-            .as_sockaddr_in()
-            .map(socket::SockaddrIn::port)
-            .or_else(|| bound.as_sockaddr_in6().map(socket::SockaddrIn6::port))
-            .unwrap_or(address.port());
+        let port = address_of(&bound).map_or(address.port(), |bound| bound.port());
         Ok(Self { fd, address: LocalAddress::Tcp(SocketAddr::new(address.ip(), port)) })
     }
 
@@ -81,6 +78,42 @@ impl Listener {
         bound?;
         socket::listen(&fd, Backlog::new(BACKLOG)?)?;
         Ok(Self { fd, address: LocalAddress::Unix(path.to_owned()) })
+    }
+
+    /// A socket that somebody else has bound: the service manager, or the supervisor before an upgrade.
+    ///
+    /// # Errors
+    /// `InvalidInput` if it is no listening stream socket of IP or Unix; else as fcntl(2).
+    pub fn adopt(fd: OwnedFd) -> io::Result<Self> {
+        let refuse = |what| io::Error::new(io::ErrorKind::InvalidInput, what);
+        if socket::getsockopt(&fd, sockopt::SockType).map_err(|_| refuse("it is no socket"))? != SockType::Stream {
+            return Err(refuse("it is no stream socket"));
+        }
+        if !socket::getsockopt(&fd, sockopt::AcceptConn)? {
+            return Err(refuse("it does not listen"));
+        }
+        let bound: SockaddrStorage = socket::getsockname(fd.as_raw_fd())?;
+        let unix = || bound.as_unix_addr().map(|unix| unix.path().map_or_else(PathBuf::new, Path::to_owned));
+        let address = match address_of(&bound) {
+            Some(address) => LocalAddress::Tcp(address),
+            None => LocalAddress::Unix(unix().ok_or_else(|| refuse("it is neither of IP nor of Unix"))?),
+        };
+        if matches!(address, LocalAddress::Tcp(_)) {
+            setsockopt(&fd, sockopt::TcpNoDelay, &true)?;
+        }
+        let status = OFlag::from_bits_retain(fcntl(&fd, FcntlArg::F_GETFL)?);
+        fcntl(&fd, FcntlArg::F_SETFL(status | OFlag::O_NONBLOCK))?;
+        fcntl(&fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+        Ok(Self { fd, address })
+    }
+
+    /// The socket that the service manager has passed under this number.
+    ///
+    /// # Errors
+    /// As `adopt`.
+    pub fn adopt_passed(number: std::os::fd::RawFd) -> io::Result<Self> {
+        // SAFETY: the service manager has opened it for this process (sd_listen_fds(3)), which asks once, at its start.
+        Self::adopt(unsafe { OwnedFd::from_raw_fd(number) })
     }
 
     /// Another descriptor of the same socket.
@@ -135,6 +168,12 @@ impl AsFd for Listener {
     }
 }
 
+/// The IP address and port of a socket's name.
+fn address_of(name: &SockaddrStorage) -> Option<SocketAddr> {
+    let v4 = name.as_sockaddr_in().map(|v4| SocketAddr::from((v4.ip(), v4.port())));
+    v4.or_else(|| name.as_sockaddr_in6().map(|v6| SocketAddr::from((v6.ip(), v6.port()))))
+}
+
 fn flags() -> SockFlag {
     SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK
 }
@@ -173,7 +212,8 @@ fn peer_of(storage: &libc::sockaddr_storage) -> Peer {
         libc::AF_INET6 => {
             // SAFETY: the family says that the kernel wrote a sockaddr_in6, which fits and is aligned in the storage.
             let v6 = unsafe { &*std::ptr::from_ref(storage).cast::<libc::sockaddr_in6>() };
-            Peer::Tcp(IpAddr::V6(Ipv6Addr::from(v6.sin6_addr.s6_addr)))
+            // A socket of the service manager may take both families; an IPv4 client is one all the same.
+            Peer::Tcp(IpAddr::V6(Ipv6Addr::from(v6.sin6_addr.s6_addr)).to_canonical())
         }
         _ => Peer::Unix,
     }

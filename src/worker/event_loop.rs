@@ -54,7 +54,7 @@ pub(super) struct EventLoop {
     buffer: Box<[u8]>,
     pub(super) sweeper: Option<Sweeper>,
     pub(super) board: &'static Board,
-    vitals: Vitals,
+    pub(super) vitals: Vitals,
     pub(super) phase: Phase,
     pub(super) accepts_a_wake: usize,
     pub(super) next_serial: u32,
@@ -127,6 +127,7 @@ impl EventLoop {
         }
         self.desk.access_log.flush();
         self.desk.tally.publish(self.board);
+        self.vitals.publish(self.board, &self.desk, &self.desk.logs);
         Ok(())
     }
 
@@ -252,7 +253,7 @@ impl EventLoop {
     /// Once a second: deadlines, heartbeat, memory, and listeners that were left when something had run out.
     fn tick(&mut self) {
         self.next_tick_ms = self.desk.monotonic_ms + u64::from(TICK_MS);
-        self.vitals.publish(self.board, &self.desk);
+        self.vitals.publish(self.board, &self.desk, &self.desk.logs);
         if self.phase == Phase::Serving {
             self.acceptor.try_again(&self.epoll, self.connections.len());
         }

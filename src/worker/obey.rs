@@ -38,6 +38,7 @@ impl EventLoop {
     fn reopen_logs(&mut self, fds: Vec<OwnedFd>) {
         // What was logged before the rotation belongs into the old file.
         self.desk.access_log.flush();
+        self.vitals.publish(self.board, &self.desk, &self.desk.logs);
         if let Ok(logs) = Logs::from_fds(&self.desk.config.log, fds) {
             self.desk.access_log.reopen(&logs);
             self.desk.logs = logs;

@@ -42,7 +42,7 @@ fn serve(mut heritage: Heritage) -> Result<(), Box<dyn std::error::Error>> {
     limits::forbid_core()?;
     file::clear_umask();
     // 3. What the seal would forbid to open or make.
-    let vitals = Vitals::open();
+    let vitals = Vitals::open(&heritage.logs);
     let epoll = Epoll::new()?;
     let media_types = MediaTypes::of_system().unwrap_or_else(|error| {
         heritage.logs.error(Level::Warning, format_args!("/etc/mime.types: {error}; media types are guessed"));

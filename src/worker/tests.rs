@@ -91,7 +91,7 @@ pub(super) fn desk(root: &Path) -> Desk {
 pub(super) fn desk_of(config: Config) -> Desk {
     let now = Now { unix_seconds: 4_000_000_000, nanoseconds: 0 };
     let roots = Arc::new(config.sites.try_map(|site| open_root(&site.root)).unwrap());
-    let boards = Boards { started: 0, seal: String::new(), slots: Vec::new() };
+    let boards = Boards { started: 0, service: Box::leak(Box::default()), seal: String::new(), slots: Vec::new() };
     let logs = Logs::open(&config.log).unwrap();
     let offload = Offload::start().unwrap();
     let mut desk = Desk::new(Arc::new(config), roots, boards, MediaTypes::default(), offload, logs, now);

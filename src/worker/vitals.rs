@@ -1,6 +1,7 @@
 //! The worker's clock, its heartbeat and its size.
 //! Process: worker, sealed. The memory figures come from a descriptor that was opened before the seal.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::Ordering::Relaxed;
@@ -8,6 +9,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::desk::Desk;
 use crate::content::Now;
+use crate::log::Logs;
 use crate::stats::Board;
 
 /// What a worker knows of time and of itself.
@@ -16,15 +18,19 @@ pub(super) struct Vitals {
     /// `/proc/self/statm`; absent where /proc is.
     statm: Option<File>,
     page_bytes: u64,
+    /// How many lost log lines stand on the board already: its counter outlives workers.
+    drops_told: Cell<u64>,
 }
 
 impl Vitals {
     /// Opens what the seal would forbid to open.
-    pub(super) fn open() -> Self {
+    pub(super) fn open(logs: &Logs) -> Self {
         Self {
             started: Instant::now(),
             statm: File::open("/proc/self/statm").ok(),
             page_bytes: crate::sys::limits::page_bytes(),
+            // What was lost before the fork is the supervisor's to tell.
+            drops_told: Cell::new(logs.error_drops()),
         }
     }
 
@@ -45,19 +51,29 @@ impl Vitals {
     }
 
     /// Shows that the loop turns, and how much memory it has.
-    pub(super) fn publish(&self, board: &Board, desk: &Desk) {
+    pub(super) fn publish(&self, board: &Board, desk: &Desk, logs: &Logs) {
         let milliseconds = desk.now.unix_seconds * 1000 + u64::from(desk.now.nanoseconds / 1_000_000);
         board.heartbeat.store(milliseconds, Relaxed);
-        board.log_drops.store(desk.access_log.drops(), Relaxed);
-        if let Some(pages) = self.resident_pages() {
-            board.resident_bytes.store(pages * self.page_bytes, Relaxed);
+        self.publish_drops(board, desk.access_log.drops() + logs.error_drops());
+        if let Some((resident, shared)) = self.pages() {
+            board.resident_bytes.store(resident * self.page_bytes, Relaxed);
+            board.private_bytes.store(resident.saturating_sub(shared) * self.page_bytes, Relaxed);
         }
     }
 
-    /// The second number of statm (proc(5)).
-    fn resident_pages(&self) -> Option<u64> {
+    /// Adds to the board what was lost since the last time.
+    fn publish_drops(&self, board: &Board, drops: u64) {
+        let told = self.drops_told.replace(drops);
+        Board::add(&board.log_drops, drops.saturating_sub(told));
+    }
+
+    /// The second and the third number of statm (proc(5)): resident pages, and those of them that files or other
+    /// processes share.
+    fn pages(&self) -> Option<(u64, u64)> {
         let mut text = [0; 128];
         let length = self.statm.as_ref()?.read_at(&mut text, 0).ok()?;
-        std::str::from_utf8(text.get(..length)?).ok()?.split(' ').nth(1)?.parse().ok()
+        let mut numbers = std::str::from_utf8(text.get(..length)?).ok()?.split(' ').skip(1);
+        let mut next = || numbers.next()?.parse().ok();
+        Some((next()?, next()?))
     }
 }

@@ -144,6 +144,25 @@ impl Client {
         reply
     }
 
+    /// The same for a connection that may break: `None` if it does. Only for bodies with a length.
+    pub(crate) fn try_reply(&mut self, method: &str) -> Option<Reply> {
+        while !self.has_whole_reply() {
+            let mut piece = [0; 65536];
+            match self.stream.read(&mut piece) {
+                Ok(0) | Err(_) => return None,
+                Ok(got) => self.buffer.extend_from_slice(&piece[..got]),
+            }
+        }
+        Some(self.reply(method))
+    }
+
+    fn has_whole_reply(&self) -> bool {
+        let Some(end) = self.buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n") else { return false };
+        let head = String::from_utf8_lossy(&self.buffer[..end]).to_ascii_lowercase();
+        let length = head.split("\r\ncontent-length: ").nth(1).map_or("0", |rest| rest.lines().next().unwrap());
+        self.buffer.len() >= end + 4 + length.parse::<usize>().unwrap()
+    }
+
     /// An interim response of this status.
     pub(crate) fn interim(&mut self, status: u16) {
         assert_eq!(self.head().0, status);

@@ -4,6 +4,7 @@ pub(crate) mod client;
 pub(crate) mod processes;
 pub(crate) mod server;
 pub(crate) mod site;
+pub(crate) mod told;
 pub(crate) mod tools;
 pub(crate) mod trace;
 

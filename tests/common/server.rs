@@ -135,9 +135,9 @@ impl Server {
         format!("http://{}{path}", self.address())
     }
 
-    /// The supervisor's process id.
+    /// The supervisor's process id; after an upgrade, that of the new one.
     pub(crate) fn supervisor(&self) -> u32 {
-        self.child.id()
+        super::told::pid_in(&self.site).unwrap_or_else(|| self.child.id())
     }
 
     /// The workers' process ids, sorted.
@@ -203,6 +203,11 @@ impl Server {
         self.exit.is_some()
     }
 
+    /// The process that was started is reaped, and its end was not a success: the test has killed it.
+    pub(crate) fn is_killed(&mut self) {
+        assert!(!self.await_exit().success());
+    }
+
     /// Waits for the server to end by itself.
     pub(crate) fn await_exit(&mut self) -> ExitStatus {
         until("the server has ended", || self.has_ended());
@@ -239,7 +244,8 @@ impl Server {
         if self.exit.is_some() {
             return Ok(());
         }
-        let pid = Pid::from_raw(self.supervisor().cast_signed());
+        let supervisor = self.supervisor();
+        let pid = Pid::from_raw(supervisor.cast_signed());
         kill(pid, Signal::SIGTERM).map_err(|error| format!("the server is gone: {error}"))?;
         let begin = Instant::now();
         loop {
@@ -248,10 +254,10 @@ impl Server {
                 Ok(Some(_)) if self.said().contains("has had its time") => {
                     return Err("a worker did not end by itself".to_owned());
                 }
-                Ok(Some(exit)) if exit.success() => return Ok(()),
-                Ok(Some(exit)) => return Err(format!("SIGTERM ended the server with {exit}")),
-                Ok(None) if begin.elapsed() < HANG => std::thread::sleep(std::time::Duration::from_millis(2)),
-                Ok(None) | Err(_) => break,
+                Ok(Some(exit)) if exit.success() && !processes::lives(supervisor) => return Ok(()),
+                Ok(Some(exit)) if !exit.success() => return Err(format!("SIGTERM ended the server with {exit}")),
+                Ok(_) if begin.elapsed() < HANG => std::thread::sleep(std::time::Duration::from_millis(2)),
+                Ok(_) | Err(_) => break,
             }
         }
         // Its workers die with it: they asked the kernel for that.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::common::server::EVERYTHING;
 use crate::common::site::SERVICE_USER;
+use crate::common::told::{pid_file_line, said};
 use crate::common::{Client, Server, Site, cannot_run, is_root, processes, until};
 
 /// Descriptors that are left to a worker: it has about ten of its own.
@@ -115,4 +116,71 @@ fn can_mount(folder: &str) -> bool {
     let mut command = Command::new("unshare");
     command.args(["--mount", "mount", "-t", "tmpfs", "none", folder]);
     command.stdin(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+#[test]
+fn root_that_vanishes_and_comes_back() {
+    let site = Site::sample();
+    let config = format!("workers = 2\n{}{EVERYTHING}", pid_file_line(&site));
+    let server = Server::with(site, &config);
+    let workers = server.workers();
+    let (root, away) = (server.site.root(), server.site.beside("away"));
+    std::fs::rename(&root, &away).unwrap();
+    assert_eq!(server.connect().get("/hello.txt").status, 200, "a folder that was renamed is the same folder");
+    std::fs::remove_dir_all(&away).unwrap();
+    for (method, expected) in [("GET", 404), ("PUT", 404)] {
+        assert_eq!(server.connect().request(method, "/hello.txt", &[], b"").status, expected, "{method}");
+    }
+    let output = server.tell("reload");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains(root.to_str().unwrap()), "{}", said(&output));
+    let before = processes::waits_and_ticks(workers[0]);
+    std::thread::sleep(Duration::from_secs(2));
+    let after = processes::waits_and_ticks(workers[0]);
+    assert!(after.0 - before.0 < 30 && after.1 - before.1 < 10, "a worker without a root sleeps: {before:?} {after:?}");
+    server.assert_same_workers(&workers);
+    std::fs::create_dir(&root).unwrap();
+    server.site.write("hello.txt", "back again\n");
+    server.obeys("reload");
+    assert_eq!(server.connect().get("/hello.txt").text(), "back again\n");
+}
+
+#[test]
+fn full_disk_for_logs_blocks_nobody_and_drops_are_counted() {
+    const TEST: &str = "full_disk_for_logs_blocks_nobody_and_drops_are_counted";
+    let site = Site::sample();
+    let log = site.beside("log");
+    let log = log.to_str().unwrap();
+    if !is_root() || !can_mount(log) {
+        return cannot_run(TEST, "only root may mount a small disk");
+    }
+    let mount = format!("mount -t tmpfs -o size=64k,mode=0777 none {log} && exec \"$@\"");
+    let wrapper = ["unshare", "--mount", "sh", "-c", &mount, "sh"];
+    let config = format!("workers = 1\n{EVERYTHING}[log]\naccess = \"{log}/access.log\"\n");
+    let server = Server::under(site, &wrapper, &config);
+    let workers = server.workers();
+    let mut client = server.connect();
+    let drops = || server.stats()["log_drops"].as_u64().unwrap();
+    until("the disk is full", || {
+        for _ in 0..50 {
+            assert_eq!(client.get("/hello.txt").status, 200);
+        }
+        drops() > 0
+    });
+    let lost = drops();
+    for _ in 0..100 {
+        assert_eq!(client.get("/hello.txt").status, 200);
+    }
+    until("they are counted", || drops() >= lost + 100);
+    // An operator makes room: the next line is whole.
+    let inside = format!("/proc/{}/root{log}/access.log", server.supervisor());
+    std::fs::OpenOptions::new().write(true).open(&inside).unwrap().set_len(0).unwrap();
+    until("lines come again", || {
+        client.get("/hello.txt?room");
+        std::fs::read_to_string(&inside)
+            .unwrap()
+            .lines()
+            .any(|line| line.contains("\"GET /hello.txt?room HTTP/1.1\" 200 13"))
+    });
+    server.assert_same_workers(&workers);
 }
