@@ -13,6 +13,10 @@ fn main() -> ExitCode {
             Ok(line) => print(&line, EXIT_OK),
             Err(error) => complain(&error.to_string(), EXIT_FAILURE),
         },
+        Ok(Invocation::CheckSandbox(source)) => match supervisor::check_sandbox(&source) {
+            Ok(report) => print(&report.to_string(), if report.holds() { EXIT_OK } else { EXIT_FAILURE }),
+            Err(error) => complain(&format!("fileserv: {error}"), EXIT_FAILURE),
+        },
         Ok(Invocation::Signal(wish, source)) => match supervisor::ask(wish, &source) {
             Ok(line) => print(&line, EXIT_OK),
             Err(error) => complain(&format!("fileserv: {error}"), EXIT_FAILURE),

@@ -219,7 +219,7 @@ fn boards(workers: u16) -> io::Result<BoardPool> {
 }
 
 /// Whom to become; nobody else without root.
-fn account(config: &Config) -> Result<Option<Account>, StartError> {
+pub(super) fn account(config: &Config) -> Result<Option<Account>, StartError> {
     if !credentials::is_root() {
         return Ok(None);
     }

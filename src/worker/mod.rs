@@ -8,6 +8,7 @@ mod allocation_tests;
 mod await_job;
 #[cfg(test)]
 mod busy_tests;
+pub mod check;
 mod clients;
 mod close_reason;
 mod connection;
@@ -15,6 +16,7 @@ mod deadlines;
 mod desk;
 mod event_loop;
 mod exchange;
+mod grants;
 mod handle;
 mod introduce;
 mod obey;
