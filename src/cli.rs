@@ -96,7 +96,7 @@ struct Cli {
     #[arg(short, long, requires = "config")]
     test: bool,
 
-    /// Try what sealed workers must not be able to do, print a table, and end
+    /// Try from inside a sealed worker what must not be
     #[arg(long, conflicts_with_all = ["test", "signal"])]
     check_sandbox: bool,
 

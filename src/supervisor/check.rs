@@ -203,9 +203,14 @@ impl fmt::Display for SandboxReport {
     /// A table, one act a line, and what it comes to.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let longest = |of: fn(&Act) -> &str| self.verdicts.iter().map(|(act, _)| of(act).len()).max().unwrap_or(0);
+        let says = |verdict: &Verdict| match verdict {
+            Verdict::Denied(says) | Verdict::Unclear(says) => says.len(),
+            Verdict::Absent | Verdict::Possible => 0,
+        };
+        let width = self.verdicts.iter().map(|(_, verdict)| says(verdict)).max().unwrap_or(0).max("ENOSYS".len());
         let (names, calls) = (longest(|act| act.name), longest(|act| act.call));
-        writeln!(f, "seal: {}\n", self.seal)?;
-        writeln!(f, "{:names$}  {:calls$}  {:8}  VERDICT", "ACT", "SYSTEM CALL AND OBJECT", "SAYS")?;
+        writeln!(f, "seal: {} (one of the roots is the check's own)\n", self.seal)?;
+        writeln!(f, "{:names$}  {:calls$}  {:width$}  VERDICT", "ACT", "SYSTEM CALL AND OBJECT", "SAYS")?;
         for (Act { name, call, .. }, verdict) in &self.verdicts {
             let (says, verdict) = match verdict {
                 Verdict::Denied(says) => (says.as_str(), "denied"),
@@ -213,7 +218,7 @@ impl fmt::Display for SandboxReport {
                 Verdict::Possible => ("", "POSSIBLE"),
                 Verdict::Unclear(says) => (says.as_str(), "UNCLEAR"),
             };
-            writeln!(f, "{name:names$}  {call:calls$}  {says:8}  {verdict}")?;
+            writeln!(f, "{name:names$}  {call:calls$}  {says:width$}  {verdict}")?;
         }
         let denied = self.count(|verdict| matches!(verdict, Verdict::Denied(_)));
         let absent = self.count(|verdict| matches!(verdict, Verdict::Absent));
@@ -254,7 +259,7 @@ mod tests {
         assert!(!report(Verdict::Unclear("EINVAL".into())).holds());
         let text = report(Verdict::Possible).to_string();
         assert!(
-            text.starts_with("seal: all\n") && text.ends_with("\n2 acts: 1 denied, 0 absent, 1 POSSIBLE, 0 UNCLEAR")
+            text.starts_with("seal: all (") && text.ends_with("\n2 acts: 1 denied, 0 absent, 1 POSSIBLE, 0 UNCLEAR")
         );
     }
 }

@@ -67,7 +67,7 @@ pub(super) const ACTS: &[Act] = &[
     Act {
         name: "write a file outside the root",
         call: "openat O_WRONLY of an absolute path",
-        attempt: |scene| attempt::open_to_write(&scene.path("away/owned")?),
+        attempt: |scene| attempt::open_to_write(&scene.path("away/written")?),
     },
     Act {
         name: "make a file outside the root",
@@ -82,17 +82,17 @@ pub(super) const ACTS: &[Act] = &[
     Act {
         name: "move a file out of the root",
         call: "renameat2 from the folder of uploads",
-        attempt: |scene| attempt::rename(&scene.path("root/in/file")?, &scene.path("away/file")?),
+        attempt: |scene| attempt::rename(&scene.path("root/in/moved")?, &scene.path("away/taken")?),
     },
     Act {
         name: "move a file into the root",
         call: "renameat2 to the folder of uploads",
-        attempt: |scene| attempt::rename(&scene.path("away/moved")?, &scene.path("root/in/moved")?),
+        attempt: |scene| attempt::rename(&scene.path("away/moved")?, &scene.path("root/in/brought")?),
     },
     Act {
         name: "link a file out of the root",
         call: "linkat from the folder of uploads",
-        attempt: |scene| attempt::link(&scene.path("root/in/file")?, &scene.path("away/link")?),
+        attempt: |scene| attempt::link(&scene.path("root/in/linked")?, &scene.path("away/link")?),
     },
     Act {
         name: "link a file into the root",
@@ -117,12 +117,12 @@ pub(super) const ACTS: &[Act] = &[
     Act {
         name: "rename a file there",
         call: "renameat2 in the root",
-        attempt: |scene| attempt::rename(&scene.path("root/file")?, &scene.path("root/other")?),
+        attempt: |scene| attempt::rename(&scene.path("root/renamed")?, &scene.path("root/other")?),
     },
     Act {
         name: "cut off a file there",
         call: "truncate in the root",
-        attempt: |scene| attempt::truncate(&scene.path("root/file")?),
+        attempt: |scene| attempt::truncate(&scene.path("root/cut")?),
     },
     Act {
         name: "make a folder there",
@@ -221,7 +221,7 @@ pub(super) const ACTS: &[Act] = &[
     Act {
         name: "open a file without a path",
         call: "open_by_handle_at",
-        attempt: |scene| attempt::open_handle(scene.root.as_fd()),
+        attempt: |scene| attempt::open_handle(scene.log.as_fd()),
     },
 ];
 

@@ -51,22 +51,22 @@ pub(super) const ACTS: &[Act] = &[
     Act {
         name: "connect a forgotten socket",
         call: "connect of a TCP socket to a port that listens",
-        attempt: |scene| attempt::connect_tcp(scene.tcp.as_fd(), scene.address()?),
+        attempt: |scene| attempt::connect_tcp(scene.tcp[0].as_fd(), scene.address()?),
     },
     Act {
         name: "connect it without connect",
         call: "sendto MSG_FASTOPEN of a TCP socket",
-        attempt: |scene| attempt::send_fast_open(scene.tcp.as_fd(), scene.address()?),
+        attempt: |scene| attempt::send_fast_open(scene.tcp[1].as_fd(), scene.address()?),
     },
     Act {
         name: "bind it",
         call: "bind of a TCP socket to 127.0.0.1",
-        attempt: |scene| attempt::bind_tcp(scene.tcp.as_fd()),
+        attempt: |scene| attempt::bind_tcp(scene.tcp[2].as_fd()),
     },
     Act {
         name: "listen without having bound it",
         call: "listen of a TCP socket",
-        attempt: |scene| attempt::listen(scene.tcp.as_fd()),
+        attempt: |scene| attempt::listen(scene.tcp[3].as_fd()),
     },
     Act {
         name: "share a port with others",

@@ -69,7 +69,7 @@ pub(super) const ACTS: &[Act] = &[
         attempt: |scene| fs::read(format!("/proc/{}/environ", scene.supervisor)).map(drop),
     },
     Act {
-        name: "let the kernel kill sooner the supervisor",
+        name: "have the kernel kill the supervisor sooner",
         call: "openat O_WRONLY of /proc/PID/oom_score_adj of the supervisor",
         attempt: |scene| {
             File::options().write(true).open(format!("/proc/{}/oom_score_adj", scene.supervisor)).map(drop)
@@ -86,7 +86,7 @@ pub(super) const ACTS: &[Act] = &[
         attempt: |scene| attempt::signal_thread(scene.supervisor),
     },
     Act {
-        name: "signal, the newer way, the supervisor",
+        name: "signal the supervisor and no other",
         call: "tgkill of the supervisor",
         attempt: |scene| attempt::signal_thread_of(scene.supervisor),
     },
@@ -166,7 +166,7 @@ pub(super) const ACTS: &[Act] = &[
         attempt: |scene| fs::read(format!("/proc/{}/environ", scene.sibling)).map(drop),
     },
     Act {
-        name: "let the kernel kill sooner a sibling",
+        name: "have the kernel kill a sibling sooner",
         call: "openat O_WRONLY of /proc/PID/oom_score_adj of a sibling",
         attempt: |scene| File::options().write(true).open(format!("/proc/{}/oom_score_adj", scene.sibling)).map(drop),
     },
@@ -177,7 +177,7 @@ pub(super) const ACTS: &[Act] = &[
         attempt: |scene| attempt::signal_thread(scene.sibling),
     },
     Act {
-        name: "signal, the newer way, a sibling",
+        name: "signal a sibling and no other",
         call: "tgkill of a sibling",
         attempt: |scene| attempt::signal_thread_of(scene.sibling),
     },
@@ -240,7 +240,7 @@ pub(super) const ACTS: &[Act] = &[
     Act {
         name: "hold up others at a file",
         call: "fcntl F_SETLEASE",
-        attempt: |scene| attempt::lease(scene.log.as_fd()),
+        attempt: |scene| attempt::lease(scene.leased.as_fd()),
     },
     Act {
         name: "ask for signals about a file",

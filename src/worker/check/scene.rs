@@ -37,8 +37,10 @@ pub struct Scene {
     pub sibling: u32,
     /// A file outside the root that was opened to be appended to, as logs are.
     pub log: File,
-    /// A socket that is neither bound nor connected, as if one had been forgotten.
-    pub tcp: OwnedFd,
+    /// Another file, which nobody else has open.
+    pub leased: File,
+    /// Sockets that are neither bound nor connected, as if they had been forgotten; one for each act.
+    pub tcp: [OwnedFd; 4],
     /// The same for datagrams of this machine.
     pub datagrams: UnixDatagram,
     /// Somebody listens here.
@@ -60,6 +62,22 @@ pub struct Scene {
     _abstract_listener: UnixDatagram,
 }
 
+/// A file for each act that changes one: otherwise one that was possible would keep another from being tried.
+const FILES: [&str; 12] = [
+    "secret",
+    "away/owned",
+    "away/leased",
+    "away/written",
+    "away/removed",
+    "away/moved",
+    "root/file",
+    "root/removed",
+    "root/renamed",
+    "root/cut",
+    "root/in/moved",
+    "root/in/linked",
+];
+
 /// The program that is executed: every system has it.
 pub(super) const PROGRAM: &std::ffi::CStr = c"/bin/true";
 
@@ -74,11 +92,11 @@ impl Scene {
         for name in [ROOT, "root/in", "root/in/sub", "away"] {
             fs::create_dir(folder.join(name))?;
         }
-        for name in ["secret", "root/file", "root/in/file", "away/owned", "away/removed", "away/moved", "root/removed"]
-        {
+        for name in FILES {
             files.write(name)?;
         }
         symlink("../secret", folder.join("root/out"))?;
+        let socket = attempt::unused_tcp_socket;
         let abstract_name = folder.as_os_str().as_bytes().to_vec();
         let address = std::os::unix::net::SocketAddr::from_abstract_name(&abstract_name)?;
         Ok(Self {
@@ -87,7 +105,8 @@ impl Scene {
             supervisor,
             sibling,
             log: File::options().append(true).open(folder.join("away/owned"))?,
-            tcp: attempt::unused_tcp_socket()?,
+            tcp: [socket()?, socket()?, socket()?, socket()?],
+            leased: File::open(folder.join("away/leased"))?,
             datagrams: UnixDatagram::unbound()?,
             listener: TcpListener::bind(("127.0.0.1", 0))?,
             _abstract_listener: UnixDatagram::bind_addr(&address)?,
@@ -111,7 +130,8 @@ impl Scene {
     /// What a worker keeps open besides what every worker has.
     #[must_use]
     pub fn fds(&self) -> Vec<BorrowedFd<'_>> {
-        let mut fds = vec![self.root.as_fd(), self.uploads.as_fd(), self.log.as_fd(), self.tcp.as_fd()];
+        let mut fds = vec![self.root.as_fd(), self.uploads.as_fd(), self.log.as_fd(), self.leased.as_fd()];
+        fds.extend(self.tcp.iter().map(AsFd::as_fd));
         fds.extend([self.datagrams.as_fd(), self.listener.as_fd()]);
         fds.extend(self.terminal.iter().chain(&self.program).map(AsFd::as_fd));
         fds.extend(self.read_only_roots.iter().map(AsFd::as_fd));
