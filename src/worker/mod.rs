@@ -31,6 +31,8 @@ mod representation_tests;
 mod run;
 pub mod sandbox;
 pub mod seccomp;
+#[cfg(test)]
+mod seccomp_aarch64;
 mod send;
 mod send_source;
 mod share;

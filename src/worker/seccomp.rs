@@ -35,7 +35,7 @@ pub fn allow_only_needed_calls(needs: Needs, refusal: SandboxRefusal) -> Result<
     Ok(count)
 }
 
-fn compile(rules: Rules, refusal: SandboxRefusal, processor: &str) -> Result<BpfProgram, BackendError> {
+pub(super) fn compile(rules: Rules, refusal: SandboxRefusal, processor: &str) -> Result<BpfProgram, BackendError> {
     #[allow(clippy::cast_sign_loss, reason = "error numbers are positive")]
     let refuse = match refusal {
         SandboxRefusal::Errno => SeccompAction::Errno(libc::EPERM as u32),
@@ -59,7 +59,7 @@ const PLAIN: &[c_long] = &[
     libc::SYS_accept4,
     libc::SYS_recvfrom,
     libc::SYS_recvmsg,
-    libc::SYS_sendfile,
+    SENDFILE,
     libc::SYS_shutdown,
     libc::SYS_getsockopt,
     libc::SYS_getsockname,
@@ -77,7 +77,7 @@ const PLAIN: &[c_long] = &[
     libc::SYS_pwritev2,
     libc::SYS_lseek,
     libc::SYS_close,
-    libc::SYS_fadvise64,
+    FADVISE64,
     // Files beneath the root: Landlock says which. (`openat` is looked at below.) `openat2` could make a set-user-id
     // file, too, and no filter sees its arguments; but the first byte that is written takes the bit away.
     libc::SYS_openat2,
@@ -137,9 +137,17 @@ const PLAIN: &[c_long] = &[
     libc::SYS_getegid,
 ];
 
-type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+// libc lacks two of them for 64-bit ARM; their numbers are those of the kernel's asm-generic/unistd.h.
+#[cfg(not(target_arch = "aarch64"))]
+use libc::{SYS_fadvise64 as FADVISE64, SYS_sendfile as SENDFILE};
+#[cfg(target_arch = "aarch64")]
+const SENDFILE: c_long = 71;
+#[cfg(target_arch = "aarch64")]
+const FADVISE64: c_long = 223;
 
-fn rules(needs: Needs) -> Result<Rules, BackendError> {
+pub(super) type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+
+pub(super) fn rules(needs: Needs) -> Result<Rules, BackendError> {
     let mut rules: Rules = PLAIN.iter().map(|call| (*call, Vec::new())).collect();
     for (call, conditions) in looked_at(needs) {
         let conditions: Result<Vec<_>, _> = conditions.into_iter().map(Argument::condition).collect();

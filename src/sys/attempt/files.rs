@@ -76,9 +76,6 @@ attempts! {
     /// fchmodat(2).
     fn chmod(path: &CStr) = SYS_fchmodat(libc::AT_FDCWD, path.as_ptr(), 0o600);
 
-    /// fchmodat2(2), Linux 6.6.
-    fn chmod_newly(path: &CStr) = SYS_fchmodat2(libc::AT_FDCWD, path.as_ptr(), 0o600, 0);
-
     /// fchownat(2) to the owner that it has.
     fn chown(path: &CStr) = SYS_fchownat(libc::AT_FDCWD, path.as_ptr(), -1, -1, 0);
 
@@ -131,6 +128,17 @@ attempts! {
 const F_SETSIG: libc::c_int = 10;
 // SAFETY: it is made of numbers, and zeros are the default (openat2(2)).
 const FREELY: libc::open_how = unsafe { std::mem::zeroed() };
+
+/// fchmodat2(2), Linux 6.6; libc does not name it for every processor, but its number is the same on all.
+///
+/// # Errors
+/// Whatever the kernel says.
+pub fn chmod_newly(path: &CStr) -> io::Result<()> {
+    const FCHMODAT2: libc::c_long = 452;
+    // SAFETY: numbers, and a text that ends with a zero.
+    let outcome = unsafe { libc::syscall(FCHMODAT2, libc::AT_FDCWD, path.as_ptr(), 0o600, 0) };
+    if outcome < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
 
 /// Room for a file handle: its length, its kind, and 128 bytes (`MAX_HANDLE_SZ`); aligned as its integers are.
 fn handle() -> [u32; 34] {

@@ -39,10 +39,8 @@ const NONE: *const libc::c_void = std::ptr::null();
 /// The name of an error number as the manual pages write it.
 #[must_use]
 pub fn errno_name(number: i32) -> String {
-    match Errno::from_raw(number) {
-        Errno::UnknownErrno => format!("error {number}"),
-        known => format!("{known:?}"),
-    }
+    let errno = Errno::from_raw(number);
+    if errno == Errno::UnknownErrno { format!("error {number}") } else { format!("{errno:?}") }
 }
 
 #[cfg(test)]
