@@ -9,7 +9,7 @@ use crate::message::{BodyFraming, Fields, Method, Version};
 const LIMIT: usize = 8;
 
 fn one(offset: u64, length: u64) -> Selection {
-    Selection::Parts(vec![Range { offset, length }])
+    Selection::One(Range { offset, length })
 }
 
 fn many(ranges: &[(u64, u64)]) -> Selection {
