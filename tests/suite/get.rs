@@ -121,7 +121,7 @@ fn http_1_0_is_answered_and_closed() {
 fn content_made_on_the_way_is_not_chunked_for_http_1_0() {
     let server = Server::start();
     let mut client = server.connect();
-    client.send("GET /perlin?format=html&seed=1 HTTP/1.0\r\n\r\n");
+    client.send("GET /perlin?format=html&width=64&height=64&seed=1 HTTP/1.0\r\n\r\n");
     let reply = client.reply("GET");
     assert_eq!((reply.status, reply.field("transfer-encoding")), (200, None));
     assert!(reply.text().contains("<pre"));

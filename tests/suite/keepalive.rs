@@ -7,7 +7,7 @@ use crate::common::{Server, Site};
 fn connection_serves_request_after_request() {
     let server = Server::start();
     let mut client = server.connect();
-    for _ in 0..200 {
+    for _ in 0..50 {
         for (target, status) in [("/hello.txt", 200), ("/nothing", 404), ("/large.bin", 200), ("/folder/", 200)] {
             let reply = client.get(target);
             assert_eq!(reply.status, status);
