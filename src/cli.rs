@@ -27,6 +27,8 @@ pub enum Invocation {
     HashPassword(String),
     /// Make a token, and print it and its line of a `tokens_file` under this name.
     MakeToken(String),
+    /// Try from inside a sealed worker what it must not be able to do.
+    CheckSandbox(Source),
     /// Tell a running server what to do.
     Signal(Wish, Source),
     /// Print this to standard output (help or version).
@@ -90,6 +92,10 @@ struct Cli {
     #[arg(short, long, requires = "config")]
     test: bool,
 
+    /// Try from inside a sealed worker what must not be
+    #[arg(long, conflicts_with_all = ["test", "signal"])]
+    check_sandbox: bool,
+
     /// Where to listen [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = listen_address)]
     listen: Vec<Listen>,
@@ -150,18 +156,18 @@ impl Cli {
         }
         let options =
             Options { root, listen: self.listen, workers: self.workers, user: self.user, access_log, pid_file };
-        let Some(file) = self.config else {
-            let root = options.root.map_or_else(std::env::current_dir, Ok)?;
-            let options = Options { root: Some(root), ..options };
-            let source = Source::quick(self.upload, on_terminal, options, self.overrides);
-            return Ok(self
-                .signal
-                .map_or_else(|| Invocation::Serve(source.clone()), |wish| Invocation::Signal(wish, source.clone())));
+        let source = match self.config {
+            None => {
+                let root = options.root.map_or_else(std::env::current_dir, Ok)?;
+                let options = Options { root: Some(root), ..options };
+                Source::quick(self.upload, on_terminal, options, self.overrides)
+            }
+            Some(file) => Source::file(file.display().to_string(), absolute(file)?, options, self.overrides),
         };
-        let source = Source::file(file.display().to_string(), absolute(file)?, options, self.overrides);
         Ok(match self.signal {
             Some(wish) => Invocation::Signal(wish, source),
             None if self.test => Invocation::Test(source),
+            None if self.check_sandbox => Invocation::CheckSandbox(source),
             None => Invocation::Serve(source),
         })
     }

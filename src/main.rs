@@ -16,6 +16,10 @@ fn main() -> ExitCode {
         Ok(Invocation::Signal(wish, source)) => {
             end(supervisor::ask(wish, &source).map_err(|error| format!("fileserv: {error}")))
         }
+        Ok(Invocation::CheckSandbox(source)) => match supervisor::check_sandbox(&source) {
+            Ok(report) => print(&report.to_string(), if report.holds() { EXIT_OK } else { EXIT_FAILURE }),
+            Err(error) => complain(&format!("fileserv: {error}"), EXIT_FAILURE),
+        },
         Ok(Invocation::Print(text)) => print(&text, EXIT_OK),
         Err(error) => complain(&error.to_string(), EXIT_USAGE),
     }

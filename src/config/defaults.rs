@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::values::Workers;
 use super::{
     AccessRule, AccessRules, Cache, Config, CorsRules, Durability, ErrorPages, FieldRules, ForwardedField, Limits,
-    ListenAddress, Log, LogTarget, Networks, Provider, Quotas, Redirects, Resumable, RouteRule, Sandbox, Site, Sites,
-    Timeouts, TrustedProxies, Uploads, Verb, Verbs,
+    ListenAddress, Log, LogTarget, Networks, Provider, Quotas, Redirects, Resumable, RouteRule, Sandbox,
+    SandboxRefusal, Site, Sites, Timeouts, TrustedProxies, Uploads, Verb, Verbs,
 };
 
 const KIB: usize = 1 << 10;
@@ -29,6 +29,8 @@ impl Default for Config {
             // Looking for siblings costs an opening of a file or two a request.
             precompressed: Vec::new(),
             sandbox: Sandbox::Required,
+            // A library that asks for more than it needs must not take connections down with it.
+            sandbox_refusal: SandboxRefusal::Errno,
             uploads: Uploads {
                 durability: Durability::Full,
                 // The usual mode of a file that a web server shows.

@@ -68,6 +68,8 @@ pub struct Config {
     pub precompressed: Vec<Precompressed>,
     /// Whether a worker may serve without its seal.
     pub sandbox: Sandbox,
+    /// What comes of a system call that the seal refuses.
+    pub sandbox_refusal: SandboxRefusal,
     /// How uploads are stored.
     pub uploads: Uploads,
     /// Uploads in several requests.
@@ -102,6 +104,15 @@ pub enum Sandbox {
     BestEffort,
     /// No seal at all: only for trying what the seal prevents.
     Off,
+}
+
+/// What comes of a system call that the seal refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SandboxRefusal {
+    /// The call fails with EPERM; who made it may go on.
+    Errno,
+    /// The worker is killed at once (SIGSYS), and replaced.
+    Kill,
 }
 
 impl Config {

@@ -16,8 +16,8 @@ use super::units::{Count, Size, Wait};
 use super::values::{Account, CredentialsFile, FileGroup, FileMode, IndexName, PidFile, Root, Workers};
 use super::{
     AccessRules, Cache, Config, CorsRules, Durability, ErrorPages, ForwardedField, HostName, Limits, Listen, Log,
-    LogTarget, Precompressed, Quotas, Redirects, Resumable, RouteRule, Sandbox, Site, Timeouts, Uploads, access_text,
-    cors, fields, quotas,
+    LogTarget, Precompressed, Quotas, Redirects, Resumable, RouteRule, Sandbox, SandboxRefusal, Site, Timeouts,
+    Uploads, access_text, cors, fields, quotas,
 };
 
 /// Puts what was said in the place of what held before.
@@ -93,6 +93,7 @@ table!(RawConfig sets Config {
     index in sites.default.index: Option<Many<IndexName>>,
     precompressed: Option<Many<Precompressed>>,
     sandbox: Option<Sandbox>,
+    sandbox_refusal: Option<SandboxRefusal>,
     routes in sites.default.routes: Routes,
     access in sites.default.access: Option<AccessRules>,
     quota in sites.default.quotas: Option<Quotas>,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::scalar::{Scalar, one_of, scalars};
-use super::{Durability, ForwardedField, LogTarget, Precompressed, Sandbox};
+use super::{Durability, ForwardedField, LogTarget, Precompressed, Sandbox, SandboxRefusal};
 use crate::sys::credentials::group_id;
 
 scalars!(
@@ -20,6 +20,7 @@ scalars!(
     IndexName,
     Precompressed,
     Sandbox,
+    SandboxRefusal,
     Durability,
     LogTarget,
     ForwardedField
@@ -265,6 +266,14 @@ impl Scalar for ForwardedField {
         let words =
             [("either", Self::Either), ("Forwarded", Self::Forwarded), ("X-Forwarded-For", Self::XForwardedFor)];
         one_of(text, &words)
+    }
+}
+
+impl Scalar for SandboxRefusal {
+    const EXPECTED: &'static str = "one of \"errno\", \"kill\"";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        one_of(text, &[("errno", Self::Errno), ("kill", Self::Kill)])
     }
 }
 

@@ -72,7 +72,7 @@ impl Audience {
             None => Value::from("private"),
             Some(Value::Text(text)) if text.contains("no-store") || text.contains("private") => return,
             Some(Value::Text(text)) => Value::from(format!("private, {text}")),
-            Some(Value::Number(_) | Value::Date(_) | Value::Tag(_)) => return,
+            Some(Value::Number(_) | Value::Date(_) | Value::Tag(_) | Value::Range(_)) => return,
         };
         response.fields.retain(|name| name != FieldName::CacheControl);
         response.fields.push(FieldName::CacheControl, value);

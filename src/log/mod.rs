@@ -82,6 +82,16 @@ impl Logs {
         [&self.0.access, self.0.error.sink()].into_iter().filter_map(Sink::fd).collect()
     }
 
+    /// The folder of the syslog daemon's socket, if that is logged to and there is one. The socket itself is another one
+    /// after each start of the daemon.
+    #[must_use]
+    pub fn daemon_folder(&self) -> Option<OwnedFd> {
+        [&self.0.access, self.0.error.sink()].into_iter().find_map(|sink| match sink {
+            Sink::Syslog(syslog) => syslog.folder().ok(),
+            Sink::Off | Sink::Output(_) => None,
+        })
+    }
+
     /// The same logs in a process that was handed their descriptors.
     ///
     /// # Errors

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 use ::syslog::{Facility, Formatter3164, LogFormat, Severity};
 
+use crate::sys::file::open_root;
+
 /// Where the local daemon listens, journald as well as rsyslog.
 const SYSLOG_PATH: &str = "/dev/log";
 
@@ -36,6 +38,15 @@ impl Syslog {
     /// A socket made by `open` in another process; O_NONBLOCK has come with it.
     pub(super) fn from_fd(fd: OwnedFd) -> Self {
         Self { socket: UnixDatagram::from(fd), daemon: PathBuf::from(SYSLOG_PATH) }
+    }
+
+    /// The folder in which the daemon makes its socket: /dev/log is often a link to it.
+    pub(super) fn folder(&self) -> io::Result<OwnedFd> {
+        let beside = |path: &Path| path.parent().unwrap_or(Path::new("/")).to_owned();
+        match std::fs::read_link(&self.daemon) {
+            Ok(target) => open_root(&beside(&beside(&self.daemon).join(target))),
+            Err(_) => open_root(&beside(&self.daemon)),
+        }
     }
 
     /// Sends one message, whole or not at all.

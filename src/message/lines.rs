@@ -1,5 +1,7 @@
 //! Field lines as bytes: what `format` writes into a head, and a cache keeps ready.
 
+use std::io::Write as _;
+
 use super::{FieldName, Validators, Value};
 
 /// Writes the lines that belong to a representation, whatever part of it is sent. A cache keeps them ready.
@@ -28,6 +30,10 @@ pub fn write_line(name: FieldName, value: &Value, out: &mut Vec<u8>) {
             out.extend_from_slice(if etag.is_strong() { b"\"" } else { b"W/\"" });
             out.extend_from_slice(etag.opaque());
             out.push(b'"');
+        }
+        Value::Range(range) => {
+            // Writing to memory does not fail.
+            let _ = write!(out, "{range}");
         }
     }
     out.extend_from_slice(b"\r\n");

@@ -1,6 +1,7 @@
 //! The answer that a content provider gives, before it is formatted.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use arrayvec::ArrayVec;
 
@@ -20,6 +21,25 @@ pub enum Value {
     Date(HttpDate),
     /// An entity tag.
     Tag(ETag),
+    /// Which bytes of how many.
+    Range(ContentRange),
+}
+
+/// A `Content-Range` (RFC 9110 section 14.4), for answers that need no heap for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ContentRange {
+    /// The first byte.
+    pub first: u64,
+    /// The last byte.
+    pub last: u64,
+    /// How many there are in all.
+    pub complete: u64,
+}
+
+impl fmt::Display for ContentRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "bytes {}-{}/{}", self.first, self.last, self.complete)
+    }
 }
 
 impl From<&'static str> for Value {
@@ -50,7 +70,7 @@ impl ResponseFields {
         let line = self.0.iter_mut().find(|(line, _)| *line == FieldName::Vary);
         match line {
             Some((_, Value::Text(names))) => *names = Cow::Owned(format!("{names}, {}", name.text())),
-            Some((_, Value::Number(_) | Value::Date(_) | Value::Tag(_))) => {}
+            Some((_, Value::Number(_) | Value::Date(_) | Value::Tag(_) | Value::Range(_))) => {}
             None => self.push(FieldName::Vary, name.text()),
         }
     }

@@ -3,6 +3,7 @@
 
 mod ask;
 mod boards;
+mod check;
 mod generation;
 mod handed;
 mod leave;
@@ -39,6 +40,7 @@ use crate::sys::signals::{Asked, Signals};
 use crate::sys::{poll, process};
 
 pub use ask::{AskError, ask};
+pub use check::{SandboxReport, check_sandbox};
 pub use logins::test;
 pub use record::PidFileError;
 pub use start::{StartError, start};

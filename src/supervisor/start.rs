@@ -149,10 +149,11 @@ fn prepare(source: Source, handed: &mut Handed, program: Program) -> Result<Supe
     let roots = open_roots(&config.sites)?;
     // 6. Map the boards: two a worker, for a reload has two generations for a while; and one for who is replaced.
     let boards = boards(config.workers).map_err(system("map the boards"))?;
-    // 7. Room for every connection and its file; raising a hard limit wants root.
+    // 7. Room for every connection and its file; raising a hard limit wants root. No core file, here and in workers.
     let files_wanted =
         config.limits.connections.saturating_mul(2).saturating_add(OTHER_FILES + config.sites.named.len()) as u64;
     let files = limits::allow_open_files(files_wanted).map_err(system("raise the limit of open files"))?;
+    limits::forbid_core().map_err(system("forbid core files"))?;
     // 8. Become the service user, for ever; then shut this process's memory to others of that user.
     let kept = match &account {
         Some(account) => credentials::become_account(account)?,

@@ -2,7 +2,7 @@
 //! Process: supervisor; `begin` runs in the child of the fork, which never comes back.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -38,6 +38,18 @@ pub(super) struct Place {
 
 /// Forks a worker for this slot of a generation. `started`: when the supervisor did, in seconds since the epoch.
 pub(super) fn spawn(offer: &Offer, place: Place, boards: &mut BoardPool, started: u64) -> io::Result<Worker> {
+    spawn_to(offer, place, boards, started, &[], worker::run)
+}
+
+/// The same for another `life` than serving, which keeps `also` open.
+pub(super) fn spawn_to(
+    offer: &Offer,
+    place: Place,
+    boards: &mut BoardPool,
+    started: u64,
+    also: &[BorrowedFd<'_>],
+    life: impl FnOnce(Heritage) -> ExitCode,
+) -> io::Result<Worker> {
     let (control, worker_end) = control::pair()?;
     let all = Boards { started, service: boards.service(), seal: String::new(), slots: boards.shared() };
     let supervisor = ProcessId::own();
@@ -56,7 +68,7 @@ pub(super) fn spawn(offer: &Offer, place: Place, boards: &mut BoardPool, started
             logs: offer.logs.clone(),
             control: worker_end,
         };
-        process::fork(move || begin(heritage, supervisor))
+        process::fork(move || begin(heritage, supervisor, also, life))
     })?;
     Ok(Worker { pid, control, pulse: Pulse::of(boards.board(board)), board })
 }
@@ -66,9 +78,14 @@ fn entrance((listen, listener): &Listening) -> io::Result<Entrance> {
 }
 
 /// The child's first steps; the order of the later ones stands in `worker::run`.
-fn begin(heritage: Heritage, supervisor: ProcessId) -> ExitCode {
-    match inherit(&heritage, supervisor) {
-        Ok(()) => worker::run(heritage),
+fn begin(
+    heritage: Heritage,
+    supervisor: ProcessId,
+    also: &[BorrowedFd<'_>],
+    life: impl FnOnce(Heritage) -> ExitCode,
+) -> ExitCode {
+    match inherit(&heritage, supervisor, also) {
+        Ok(()) => life(heritage),
         Err(error) => {
             heritage.logs.error(Level::Error, format_args!("worker can't begin: {error}"));
             ExitCode::FAILURE
@@ -76,7 +93,7 @@ fn begin(heritage: Heritage, supervisor: ProcessId) -> ExitCode {
     }
 }
 
-fn inherit(heritage: &Heritage, supervisor: ProcessId) -> io::Result<()> {
+fn inherit(heritage: &Heritage, supervisor: ProcessId, also: &[BorrowedFd<'_>]) -> io::Result<()> {
     // 1. (The fork made this process deaf to signals.) It dies with its supervisor, or now if it has none any more.
     process::die_with(supervisor)?;
     // 2. What is not in the heritage is left behind: the signal pipe, the other workers' lines, and whatever the
@@ -85,6 +102,7 @@ fn inherit(heritage: &Heritage, supervisor: ProcessId) -> io::Result<()> {
     keep.extend(heritage.roots.iter().map(|(_, root)| root.as_fd()));
     keep.extend(heritage.entrances.iter().map(|entrance| entrance.listener.as_fd()));
     keep.extend(heritage.logs.fds());
+    keep.extend(also);
     process::close_all_but(&keep)?;
     // 3. From now on the board is this worker's.
     heritage.board.take_over(ProcessId::own().number(), heritage.generation);

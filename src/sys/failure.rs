@@ -90,11 +90,15 @@ mod tests {
         }
         assert_eq!(of(Errno::EACCES), OpenFailure::Forbidden);
         assert_eq!(of(Errno::ENXIO), OpenFailure::Forbidden);
-        assert_eq!(of(Errno::EMFILE), OpenFailure::Exhausted);
+        for number in [Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM] {
+            assert_eq!(of(number), OpenFailure::Exhausted, "{number}");
+        }
         assert_eq!(of(Errno::EIO), OpenFailure::Broken);
         let of_write = |number: Errno| WriteFailure::of(&io::Error::from(number));
         assert_eq!(of_write(Errno::ENOSPC), WriteFailure::NoRoom);
-        assert_eq!(of_write(Errno::ENFILE), WriteFailure::Exhausted);
+        for number in [Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM] {
+            assert_eq!(of_write(number), WriteFailure::Exhausted, "{number}");
+        }
         assert_eq!(OpenFailure::of(&io::Error::other("no number")), OpenFailure::Broken);
     }
 }

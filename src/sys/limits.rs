@@ -27,6 +27,14 @@ pub fn forbid_core() -> io::Result<()> {
     Ok(setrlimit(Resource::RLIMIT_CORE, 0, 0)?)
 }
 
+/// From now on this process can start neither a thread nor a process, whatever else lets it.
+///
+/// # Errors
+/// As setrlimit(2).
+pub fn forbid_processes() -> io::Result<()> {
+    Ok(setrlimit(Resource::RLIMIT_NPROC, 0, 0)?)
+}
+
 /// The size of a page of memory in bytes.
 #[must_use]
 pub fn page_bytes() -> u64 {

@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 pub mod allocations;
+pub mod attempt;
 pub mod attributes;
 pub mod control;
 pub mod credentials;

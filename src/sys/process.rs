@@ -49,6 +49,14 @@ pub enum Ended {
     Killed(i32),
 }
 
+impl Ended {
+    /// Did a filter of system calls kill it?
+    #[must_use]
+    pub fn is_by_filter(self) -> bool {
+        self == Self::Killed(libc::SIGSYS)
+    }
+}
+
 impl std::fmt::Display for Ended {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -216,6 +224,35 @@ fn close_range(first: u32, last: u32) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Leaves no word of the environment: neither for this process nor in its memory, where /proc/PID/environ shows it. For a
+/// forked child that has no other thread yet, and reads no variable any more.
+pub fn clear_environment() {
+    // The list and its texts were made by the kernel or by setenv(3), in memory that may be written; each text ends with a
+    // zero, and the list with a null pointer.
+    // SAFETY: no other thread is there that could change the list meanwhile.
+    let mut entry = unsafe { environ };
+    while !entry.is_null() {
+        // SAFETY: the list goes on up to a null pointer, and this is not behind it.
+        let text = unsafe { *entry };
+        if text.is_null() {
+            break;
+        }
+        // SAFETY: it is a text, see above.
+        let length = unsafe { libc::strlen(text) };
+        // SAFETY: so long is the text, and nobody reads it any more.
+        unsafe { std::ptr::write_bytes(text, 0, length) };
+        // SAFETY: what stood here was not the end.
+        entry = unsafe { entry.add(1) };
+    }
+    // SAFETY: as for reading the list.
+    unsafe { libc::clearenv() };
+}
+
+unsafe extern "C" {
+    /// The list of variables (environ(7)).
+    static mut environ: *mut *mut libc::c_char;
+}
+
 /// Gives the calling thread a lower priority: the higher the nice value, the lower (setpriority(2)).
 pub fn be_nice(value: i32) {
     // SAFETY: the call takes three numbers and touches no memory. 0 is the calling thread. If it fails, the thread
@@ -293,6 +330,20 @@ mod tests {
             }
             let open = |file: &File| nix::sys::stat::fstat(file).is_ok();
             ExitCode::from(u8::from(!open(&kept) || open(&stray)))
+        });
+        assert_eq!(wait(child.unwrap()).unwrap(), Ended::Exited(0));
+    }
+
+    #[test]
+    fn nothing_is_left_of_an_environment() {
+        let child = fork(|| {
+            // Not by std::env: at the fork another thread of the tests may have held its lock.
+            let left =
+                || std::fs::read("/proc/self/environ").map(|bytes| bytes.iter().filter(|byte| **byte != 0).count());
+            assert_ne!(left().unwrap(), 0);
+            clear_environment();
+            assert_eq!(left().unwrap(), 0);
+            ExitCode::SUCCESS
         });
         assert_eq!(wait(child.unwrap()).unwrap(), Ended::Exited(0));
     }

@@ -41,7 +41,7 @@ fn hot_requests_allocate_no_more_than_they_did() {
         (file.replace("GET", "HEAD"), "200 OK", 0),
         (file.repeat(16), "200 OK", 0),
         (get("/small.txt", date), "304 Not Modified", 0),
-        (get("/small.txt", "Range: bytes=1-3\r\n"), "206 Partial Content", 5),
+        (get("/small.txt", "Range: bytes=1-3\r\n"), "206 Partial Content", 0),
         (get("/nothing", ""), "404 Not Found", 0),
         (get("/nothing", "Accept: application/json\r\n"), "404 Not Found", 0),
     ] {

@@ -8,6 +8,7 @@ mod allocation_tests;
 mod await_job;
 #[cfg(test)]
 mod busy_tests;
+pub mod check;
 mod clients;
 mod close_reason;
 mod connection;
@@ -15,6 +16,7 @@ mod deadlines;
 mod desk;
 mod event_loop;
 mod exchange;
+mod grants;
 mod handle;
 mod identify;
 mod introduce;
@@ -31,6 +33,8 @@ mod representation_tests;
 mod run;
 pub mod sandbox;
 pub mod seccomp;
+#[cfg(test)]
+mod seccomp_aarch64;
 mod send;
 mod send_source;
 mod share;

@@ -8,16 +8,19 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::acceptor::Acceptor;
 use super::desk::Desk;
 use super::event_loop::EventLoop;
+use super::grants::Grants;
 use super::offload::Offload;
-use super::sandbox::Root;
+use super::sandbox::Seal;
+use super::seccomp::Needs;
 use super::sweep::Sweeper;
 use super::vitals::Vitals;
 use super::{sandbox, seccomp};
+use crate::config::Sandbox;
 use crate::content::MediaTypes;
 use crate::heritage::Heritage;
 use crate::log::Level;
 use crate::stats::WorkerState;
-use crate::sys::{credentials, epoll::Epoll, file, limits};
+use crate::sys::{credentials, epoll::Epoll, file, limits, process};
 
 /// Runs until the supervisor orders the end. Failure means that the worker could not be sealed or could not wait.
 #[must_use]
@@ -33,14 +36,34 @@ pub fn run(heritage: Heritage) -> ExitCode {
     }
 }
 
-fn serve(mut heritage: Heritage) -> Result<(), Box<dyn std::error::Error>> {
-    let config = heritage.config.clone();
+/// A worker behind its seal: what it has that could not be opened, made or started there.
+pub(super) struct Sealed {
+    vitals: Vitals,
+    epoll: Epoll,
+    media_types: MediaTypes,
+    offload: Offload,
+    sweeper: Option<Sweeper>,
+    seal: Seal,
+}
+
+impl Sealed {
+    /// What the seal enforces.
+    pub(super) fn words(&self) -> String {
+        self.seal.to_string()
+    }
+}
+
+/// The steps to the seal. `--check-sandbox` takes them as well, so that it speaks of what serves.
+pub(super) fn seal(heritage: &Heritage) -> Result<Sealed, Box<dyn std::error::Error>> {
+    let config = &heritage.config;
 
     // 1. No capability of any kind, and none to be had.
     credentials::drop_everything()?;
-    // 2. No core file; the modes of uploads are those that the configuration names.
+    // 2. No core file; the modes of uploads are those that the configuration names; what the starter said in the
+    //    environment is no business of a worker.
     limits::forbid_core()?;
     file::clear_umask();
+    process::clear_environment();
     // 3. What the seal would forbid to open or make.
     let vitals = Vitals::open(&heritage.logs);
     let epoll = Epoll::new()?;
@@ -48,25 +71,32 @@ fn serve(mut heritage: Heritage) -> Result<(), Box<dyn std::error::Error>> {
         heritage.logs.error(Level::Warning, format_args!("/etc/mime.types: {error}; media types are guessed"));
         MediaTypes::default()
     });
+    let grants = Grants::of(heritage);
     // 4. Landlock, before any thread exists: it binds the calling thread and its children.
-    let makes_folders = config.uploads.make_folders && config.sites.can_write();
-    let roots: Vec<Root<'_>> = (heritage.roots.iter())
-        .map(|(id, root)| Root { fd: root.as_fd(), can_write: config.sites.get(id).access.can_write(), makes_folders })
-        .collect();
-    let mut seal = sandbox::seal_filesystem(&roots, config.sandbox)?;
+    let mut seal = sandbox::seal_filesystem(&grants, config.sandbox)?;
     // 5. The helper threads, before the filter that forbids to make any.
     let offload = Offload::start()?;
-    let sweeper = Sweeper::start_if_needed(&heritage)?;
+    let sweeper = Sweeper::start_if_needed(heritage)?;
+    // 6. No process and no thread more, and then the system call filter, on every thread.
+    if config.sandbox != Sandbox::Off {
+        limits::forbid_processes()?;
+        let filter =
+            seccomp::allow_only_needed_calls(Needs { folders: grants.makes_folders() }, config.sandbox_refusal);
+        seal.add_filter(filter, config.sandbox)?;
+    }
     if let Some(sweeper) = sweeper.as_ref().filter(|_| heritage.sweeps) {
         sweeper.sweep();
     }
-    // 6. The system call filter, on every thread.
-    seal.add_filter(seccomp::allow_only_needed_calls(makes_folders), config.sandbox)?;
-
     file::probe_beneath(heritage.roots.default.as_fd())
         .map_err(|error| format!("openat2(2) is refused here: {error}"))?;
+    Ok(Sealed { vitals, epoll, media_types, offload, sweeper, seal })
+}
+
+fn serve(mut heritage: Heritage) -> Result<(), Box<dyn std::error::Error>> {
+    let Sealed { vitals, epoll, media_types, offload, sweeper, seal } = seal(&heritage)?;
 
     // 7. Sealed: now, and only now, bytes of clients may come.
+    let config = heritage.config.clone();
     heritage.boards.seal = seal.to_string();
     let now = Vitals::now();
     let board = heritage.board;

@@ -11,12 +11,15 @@ use landlock::{
     RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
 
+use super::grants::Grants;
 use crate::config::Sandbox;
 use crate::sys::landlock::kernel_abi;
 
 /// The oldest interface whose rules for files leave no way out: before it, links across folders were not covered.
 /// Linux 5.19; Debian 12 has it.
 const REQUIRED_ABI: u32 = 2;
+/// The newest interface that the crate knows; Linux 7.0 and later have it.
+const NEWEST_ABI: ABI = ABI::V9;
 /// Since this one TCP is covered (Linux 6.7).
 const NETWORK_ABI: u32 = 4;
 /// Since this one signals and abstract Unix sockets are covered (Linux 6.12).
@@ -33,20 +36,35 @@ pub struct Seal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Files {
     abi: u32,
+    /// Beneath how many folders may be read.
     roots: usize,
-    /// How many of them may be written.
+    /// Beneath how many may be written.
     writable: usize,
+    /// How many that should be writable were not there.
+    missing: usize,
 }
 
-/// A document root, and what is needed of it.
+/// A folder, and what a worker may do beneath it: the rules of the kernel add up, so a folder within another one has the
+/// rights of both.
 #[derive(Debug, Clone, Copy)]
-pub struct Root<'r> {
+pub struct Grant<'f> {
     /// Any descriptor of it.
-    pub fd: BorrowedFd<'r>,
-    /// May a client of its site change anything?
-    pub can_write: bool,
-    /// And make folders on the way to a new file?
-    pub makes_folders: bool,
+    pub fd: BorrowedFd<'f>,
+    /// What may be done.
+    pub right: Right,
+}
+
+/// What may be done beneath a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Right {
+    /// Read files and list folders.
+    Read,
+    /// Also make a new file, write it, put it in the place of another in the same folder, remove it.
+    Write,
+    /// And make folders.
+    WriteAndMakeFolders,
+    /// Speak to Unix sockets by their paths: to syslog, after the daemon has made its socket anew.
+    Speak,
 }
 
 /// Why a worker can't be sealed as its configuration wants.
@@ -81,64 +99,64 @@ pub enum SealError {
     Filter(String),
 }
 
-/// Restricts this thread and all that it will start: files beneath the roots may be read, and written where a root says
-/// so (a root within a root that may be written is written with it: the rules of the kernel only add up); no TCP port may be bound or
-/// connected to; no process outside may be sent a signal or reached by an abstract socket.
+/// Restricts this thread and all that it will start: files beneath the roots may be read, and written where an access
+/// rule lets somebody write; no TCP port may be bound or connected to; no process outside may be sent a signal or
+/// reached by an abstract socket.
 ///
 /// # Errors
 /// With `Sandbox::Required` whatever keeps the rules for files from being enforced; otherwise none.
-pub fn seal_filesystem(roots: &[Root<'_>], mode: Sandbox) -> Result<Seal, SealError> {
+pub fn seal_filesystem(grants: &Grants, mode: Sandbox) -> Result<Seal, SealError> {
     let files = match mode {
         Sandbox::Off => Err("switched off".to_owned()),
-        Sandbox::Required => Ok(restrict(roots, REQUIRED_ABI)?),
-        Sandbox::BestEffort => restrict(roots, 1).map_err(|error| error.to_string()),
+        Sandbox::Required => Ok(restrict(grants, REQUIRED_ABI)?),
+        Sandbox::BestEffort => restrict(grants, 1).map_err(|error| error.to_string()),
     };
-    Ok(Seal { files, system_calls: Err("none yet".to_owned()) })
+    let system_calls = if mode == Sandbox::Off { "switched off" } else { "none yet" };
+    Ok(Seal { files, system_calls: Err(system_calls.to_owned()) })
 }
 
-fn restrict(roots: &[Root<'_>], required: u32) -> Result<Files, SealError> {
+fn restrict(grants: &Grants, required: u32) -> Result<Files, SealError> {
     let abi = match kernel_abi() {
         Ok(Some(abi)) if abi >= required => abi,
         Ok(Some(abi)) => return Err(SealError::TooOld(abi)),
         Ok(None) => return Err(SealError::NoLandlock),
         Err(error) => return Err(SealError::Refused(error)),
     };
-    match enforce(roots)?.ruleset {
+    let grants_of: Vec<Grant<'_>> = grants.iter().collect();
+    match enforce(&grants_of)?.ruleset {
         RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced => {
-            let writable = roots.iter().filter(|root| root.can_write).count();
-            Ok(Files { abi, roots: roots.len(), writable })
+            let of = |right: &[Right]| grants_of.iter().filter(|grant| right.contains(&grant.right)).count();
+            let writable = of(&[Right::Write, Right::WriteAndMakeFolders]);
+            Ok(Files { abi, roots: of(&[Right::Read]), writable, missing: grants.missing() })
         }
         RulesetStatus::NotEnforced => Err(SealError::NotEnforced),
     }
 }
 
-/// Every right that the kernel knows is handled, that is: forbidden unless a rule allows it. What the kernel is too old
+/// Every right that the crate knows is handled, that is: forbidden unless a rule allows it. What the kernel is too old
 /// to know is left out (the crate's best effort), for `restrict` has seen that it knows enough.
-fn enforce(roots: &[Root<'_>]) -> Result<RestrictionStatus, RulesetError> {
-    // Up to ABI 8: ABI 9 would also forbid to send to /dev/log by its path, which the syslog log does with a socket
-    // that was made before the seal, and there is no other socket to send from (the system call filter sees to that).
-    let all_files = AccessFs::from_all(ABI::V8);
-    let rules = roots.iter().map(|root| Ok::<_, RulesetError>(PathBeneath::new(root.fd, rights(root))));
+fn enforce(grants: &[Grant<'_>]) -> Result<RestrictionStatus, RulesetError> {
+    let rules = grants.iter().map(|grant| Ok::<_, RulesetError>(PathBeneath::new(grant.fd, rights(grant.right))));
     Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
-        .handle_access(all_files)?
-        .handle_access(AccessNet::from_all(ABI::V8))?
-        .scope(Scope::from_all(ABI::V8))?
+        .handle_access(AccessFs::from_all(NEWEST_ABI))?
+        .handle_access(AccessNet::from_all(NEWEST_ABI))?
+        .scope(Scope::from_all(NEWEST_ABI))?
         .create()?
         .add_rules(rules)?
         .restrict_self()
 }
 
-/// What a worker may do beneath a root. To write means: make a new file, write it, put it in the place of another in
-/// the same folder, remove it; and to make a folder, if the configuration says that. Not to make links, devices or
-/// sockets, not to cut a file off (a file is replaced whole or not at all), not to run a program.
-fn rights(root: &Root<'_>) -> BitFlags<AccessFs> {
+/// What the kernel is told. Never to make links, devices or sockets, nor to cut a file off (a file is replaced whole or
+/// not at all), nor to run a program, nor what devices do of their own (`IoctlDev`).
+fn rights(right: Right) -> BitFlags<AccessFs> {
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
     let write = AccessFs::WriteFile | AccessFs::MakeReg | AccessFs::RemoveFile;
-    match root {
-        Root { can_write: false, .. } => read,
-        Root { makes_folders: false, .. } => read | write,
-        Root { makes_folders: true, .. } => read | write | AccessFs::MakeDir,
+    match right {
+        Right::Read => read,
+        Right::Write => read | write,
+        Right::WriteAndMakeFolders => read | write | AccessFs::MakeDir,
+        Right::Speak => AccessFs::ResolveUnix.into(),
     }
 }
 
@@ -172,16 +190,19 @@ impl fmt::Display for Seal {
 
 impl fmt::Display for Files {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { abi, roots, writable } = *self;
+        let Self { abi, roots, writable, missing } = *self;
         write!(f, "Landlock ABI {abi}: files beneath ")?;
         match roots {
             1 => f.write_str("the root may be read")?,
             _ => write!(f, "{roots} roots may be read")?,
         }
         match writable {
-            0 => {}
-            _ if writable == roots => f.write_str(" and written")?,
-            _ => write!(f, ", beneath {writable} of them written")?,
+            0 => f.write_str(", none written")?,
+            1 => f.write_str(", beneath 1 folder written")?,
+            _ => write!(f, ", beneath {writable} folders written")?,
+        }
+        if missing > 0 {
+            write!(f, " ({missing} more not there)")?;
         }
         let said = |since, words, missing| if self.abi >= since { words } else { missing };
         f.write_str(said(NETWORK_ABI, ", no TCP bind or connect", ", TCP left to seccomp"))?;
@@ -208,10 +229,8 @@ mod tests {
         fs::create_dir(folder.path().join("sub")).unwrap();
         let root = open_root(folder.path()).unwrap();
         let child = fork(|| {
-            let seal =
-                seal_filesystem(&[Root { fd: root.as_fd(), can_write, makes_folders: false }], Sandbox::Required)
-                    .unwrap();
-            assert!(seal.files.is_ok());
+            let right = if can_write { Right::Write } else { Right::Read };
+            enforce(&[Grant { fd: root.as_fd(), right }]).unwrap();
             test(folder.path());
             ExitCode::SUCCESS
         });
@@ -278,48 +297,69 @@ mod tests {
     }
 
     #[test]
+    fn folders_are_made_only_where_that_is_granted() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = open_root(folder.path()).unwrap();
+        let child = fork(|| {
+            enforce(&[Grant { fd: root.as_fd(), right: Right::WriteAndMakeFolders }]).unwrap();
+            fs::create_dir(folder.path().join("new")).unwrap();
+            make(&folder.path().join("new/file")).unwrap();
+            assert!(denied(fs::remove_dir(folder.path().join("new"))));
+            ExitCode::SUCCESS
+        });
+        assert_eq!(wait(child.unwrap()).unwrap(), Ended::Exited(0));
+    }
+
+    #[test]
     fn socket_made_before_still_reaches_a_syslog_daemon() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         let daemon = UnixDatagram::bind(&path).unwrap();
         let socket = UnixDatagram::unbound().unwrap();
-        sealed(false, |_| {
+        let sockets = open_root(folder.path()).unwrap();
+        let child = fork(|| {
+            enforce(&[Grant { fd: sockets.as_fd(), right: Right::Speak }]).unwrap();
             socket.send_to(b"line", &path).unwrap();
+            assert!(denied(fs::read(&path)));
+            ExitCode::SUCCESS
         });
+        assert_eq!(wait(child.unwrap()).unwrap(), Ended::Exited(0));
         let mut line = [0; 8];
         assert_eq!(daemon.recv(&mut line).unwrap(), 4);
     }
 
     #[test]
     fn without_a_seal_it_says_so() {
-        let seal = seal_filesystem(&[], Sandbox::Off).unwrap();
-        assert_eq!(seal.to_string(), "NO Landlock (switched off); NO seccomp (none yet)");
+        let seal = seal_filesystem(&Grants::default(), Sandbox::Off).unwrap();
+        assert_eq!(seal.to_string(), "NO Landlock (switched off); NO seccomp (switched off)");
     }
 
     #[test]
     fn words_name_what_an_older_kernel_lacks() {
-        let words_of = |abi, roots, writable| {
-            let mut seal = Seal { files: Ok(Files { abi, roots, writable }), system_calls: Err(String::new()) };
+        let words_of = |abi, roots, writable, missing| {
+            let mut seal =
+                Seal { files: Ok(Files { abi, roots, writable, missing }), system_calls: Err(String::new()) };
             seal.add_filter(Ok(70), Sandbox::Required).unwrap();
             seal.to_string()
         };
-        let words = |abi| words_of(abi, 1, 0);
+        let words = |abi| words_of(abi, 1, 0, 0);
         assert!(words(2).contains("TCP left to seccomp, signals left to seccomp; seccomp: 70"), "{}", words(2));
         assert!(words(4).contains("no TCP bind or connect, signals left to seccomp"), "{}", words(4));
         assert!(words(6).contains("no TCP bind or connect, no signal or abstract socket"), "{}", words(6));
-        assert!(words(6).contains(": files beneath the root may be read, no TCP"), "{}", words(6));
-        assert!(words_of(6, 1, 1).contains("the root may be read and written, no TCP"));
-        assert!(words_of(6, 3, 1).contains("3 roots may be read, beneath 1 of them written, no TCP"));
+        assert!(words(6).contains(": files beneath the root may be read, none written, no TCP"), "{}", words(6));
+        assert!(words_of(6, 1, 1, 0).contains("the root may be read, beneath 1 folder written, no TCP"));
+        assert!(
+            words_of(6, 3, 2, 1).contains("3 roots may be read, beneath 2 folders written (1 more not there), no TCP")
+        );
     }
 
     #[test]
-    fn each_root_has_its_own_rights() {
+    fn each_folder_has_its_own_rights() {
         let [reading, writing] = [(), ()].map(|()| tempfile::tempdir().unwrap());
         let roots = [&reading, &writing].map(|folder| open_root(folder.path()).unwrap());
         let child = fork(|| {
-            let roots = [(&roots[0], false), (&roots[1], true)];
-            let roots = roots.map(|(root, can_write)| Root { fd: root.as_fd(), can_write, makes_folders: false });
-            seal_filesystem(&roots, Sandbox::Required).unwrap();
+            let grants = [(&roots[0], Right::Read), (&roots[1], Right::Write)];
+            enforce(&grants.map(|(root, right)| Grant { fd: root.as_fd(), right })).unwrap();
             assert_eq!(fs::read_dir(reading.path()).unwrap().count(), 0);
             assert!(denied(make(&reading.path().join("new"))));
             make(&writing.path().join("new")).unwrap();

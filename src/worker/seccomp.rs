@@ -1,6 +1,7 @@
-//! The seal on system calls (seccomp): what a worker's loop and helper threads need, each with its reason; all else EPERM.
+//! The seal on system calls (seccomp): what a worker's loop and helper threads need, each with its reason; all else is refused.
 //! Process: worker, after its helper threads were started. Trusts: nothing. Blocks: never.
-//! A refused call gives EPERM and not death: a library that asks politely for more must not end a worker.
+//! A refused call gives EPERM and not death, unless the configuration wants that: a library that asks politely for more
+//! must not end a worker in service. Tests want it: a call that is needed and missing is seen at once.
 
 use std::collections::BTreeMap;
 
@@ -11,26 +12,36 @@ use seccompiler::{
 };
 
 use super::sandbox::SealError;
+use crate::config::SandboxRefusal;
+
+/// What a configuration needs beyond what every worker does.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Needs {
+    /// Uploads make the folders on their way.
+    pub folders: bool,
+}
 
 /// Allows the calls of the tables below to every thread of this process, and refuses all others, for ever. Gives how
-/// many are allowed. `makes_folders`: may an upload make the folders on its way?
+/// many are allowed.
 ///
 /// # Errors
 /// If the kernel does not take the filter, or this processor has none.
-pub fn allow_only_needed_calls(makes_folders: bool) -> Result<usize, SealError> {
+pub fn allow_only_needed_calls(needs: Needs, refusal: SandboxRefusal) -> Result<usize, SealError> {
     let filter_error = |error: seccompiler::Error| SealError::Filter(error.to_string());
-    let rules = rules(makes_folders).map_err(|error| filter_error(error.into()))?;
+    let rules = rules(needs).map_err(|error| filter_error(error.into()))?;
     let count = rules.len();
-    let program = compile(rules).map_err(|error| filter_error(error.into()))?;
+    let program = compile(rules, refusal, std::env::consts::ARCH).map_err(|error| filter_error(error.into()))?;
     seccompiler::apply_filter_all_threads(&program).map_err(filter_error)?;
     Ok(count)
 }
 
-fn compile(rules: Rules) -> Result<BpfProgram, BackendError> {
+pub(super) fn compile(rules: Rules, refusal: SandboxRefusal, processor: &str) -> Result<BpfProgram, BackendError> {
     #[allow(clippy::cast_sign_loss, reason = "error numbers are positive")]
-    let refuse = SeccompAction::Errno(libc::EPERM as u32);
-    let processor = TargetArch::try_from(std::env::consts::ARCH)?;
-    SeccompFilter::new(rules, refuse, SeccompAction::Allow, processor)?.try_into()
+    let refuse = match refusal {
+        SandboxRefusal::Errno => SeccompAction::Errno(libc::EPERM as u32),
+        SandboxRefusal::Kill => SeccompAction::KillProcess,
+    };
+    SeccompFilter::new(rules, refuse, SeccompAction::Allow, TargetArch::try_from(processor)?)?.try_into()
 }
 
 /// Calls that are allowed whatever their arguments.
@@ -48,7 +59,7 @@ const PLAIN: &[c_long] = &[
     libc::SYS_accept4,
     libc::SYS_recvfrom,
     libc::SYS_recvmsg,
-    libc::SYS_sendfile,
+    SENDFILE,
     libc::SYS_shutdown,
     libc::SYS_getsockopt,
     libc::SYS_getsockname,
@@ -66,10 +77,10 @@ const PLAIN: &[c_long] = &[
     libc::SYS_pwritev2,
     libc::SYS_lseek,
     libc::SYS_close,
-    libc::SYS_fadvise64,
-    // Files beneath the root: Landlock says which. `openat` too, for it reaches no further than `openat2`.
+    FADVISE64,
+    // Files beneath the root: Landlock says which. (`openat` is looked at below.) `openat2` could make a set-user-id
+    // file, too, and no filter sees its arguments; but the first byte that is written takes the bit away.
     libc::SYS_openat2,
-    libc::SYS_openat,
     libc::SYS_fstat,
     libc::SYS_newfstatat,
     libc::SYS_statx,
@@ -78,11 +89,11 @@ const PLAIN: &[c_long] = &[
     libc::SYS_readlinkat,
     // Uploads: stable storage, the commit lock, and into place. Landlock refuses them to a worker that may not write.
     // Not `ftruncate`, and `fallocate` in one mode only, see below: a log that was opened before the seal could be
-    // emptied with them. Permissions, owners and attributes by descriptor only: by path they would reach files of this user outside the root.
+    // emptied with them. Permissions (looked at below), owners and attributes by descriptor only: by path they would reach
+    // files of this user outside the root.
     libc::SYS_fsync,
     libc::SYS_fdatasync,
     libc::SYS_flock,
-    libc::SYS_fchmod,
     libc::SYS_fchown,
     libc::SYS_flistxattr,
     libc::SYS_fgetxattr,
@@ -126,12 +137,19 @@ const PLAIN: &[c_long] = &[
     libc::SYS_getegid,
 ];
 
-type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+// libc lacks two of them for 64-bit ARM; their numbers are those of the kernel's asm-generic/unistd.h.
+#[cfg(not(target_arch = "aarch64"))]
+use libc::{SYS_fadvise64 as FADVISE64, SYS_sendfile as SENDFILE};
+#[cfg(target_arch = "aarch64")]
+const SENDFILE: c_long = 71;
+#[cfg(target_arch = "aarch64")]
+const FADVISE64: c_long = 223;
 
-fn rules(makes_folders: bool) -> Result<Rules, BackendError> {
-    let folders = makes_folders.then_some(&libc::SYS_mkdirat);
-    let mut rules: Rules = PLAIN.iter().chain(folders).map(|call| (*call, Vec::new())).collect();
-    for (call, conditions) in looked_at() {
+pub(super) type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+
+pub(super) fn rules(needs: Needs) -> Result<Rules, BackendError> {
+    let mut rules: Rules = PLAIN.iter().map(|call| (*call, Vec::new())).collect();
+    for (call, conditions) in looked_at(needs) {
         let conditions: Result<Vec<_>, _> = conditions.into_iter().map(Argument::condition).collect();
         rules.entry(call).or_default().push(SeccompRule::new(conditions?)?);
     }
@@ -169,13 +187,17 @@ const fn bits(constant: libc::c_int) -> u64 {
 }
 
 /// Calls that are allowed with some arguments only; each entry is one way, and one that holds is enough.
-fn looked_at() -> Vec<(c_long, Vec<Argument>)> {
+fn looked_at(needs: Needs) -> Vec<(c_long, Vec<Argument>)> {
     use Argument::{Is, IsNull, Lacks};
     let own_process = u64::from(std::process::id());
     let mut calls = vec![
         // MSG_FASTOPEN would connect a socket without connect(2), past Landlock's rule for it.
         (libc::SYS_sendto, vec![Lacks(3, bits(libc::MSG_FASTOPEN))]),
         (libc::SYS_sendmsg, vec![Lacks(2, bits(libc::MSG_FASTOPEN))]),
+        // No set-user-id, set-group-id or sticky bit. Without a file to be made the mode is no argument.
+        (libc::SYS_openat, vec![Lacks(2, MAKES_FILE)]),
+        (libc::SYS_openat, vec![Lacks(3, SPECIAL_BITS)]),
+        (libc::SYS_fchmod, vec![Lacks(1, SPECIAL_BITS)]),
         // No memory that holds code.
         (libc::SYS_mmap, vec![Lacks(2, bits(libc::PROT_EXEC))]),
         (libc::SYS_mprotect, vec![Lacks(2, bits(libc::PROT_EXEC))]),
@@ -203,11 +225,19 @@ fn looked_at() -> Vec<(c_long, Vec<Argument>)> {
     {
         calls.push((libc::SYS_setsockopt, vec![Is(1, bits(libc::IPPROTO_TCP)), Is(2, bits(option))]));
     }
+    if needs.folders {
+        calls.push((libc::SYS_mkdirat, vec![Lacks(2, SPECIAL_BITS)]));
+    }
     for option in [libc::SO_LINGER, libc::SO_KEEPALIVE, libc::SO_SNDBUF, libc::SO_RCVBUF] {
         calls.push((libc::SYS_setsockopt, vec![Is(1, bits(libc::SOL_SOCKET)), Is(2, bits(option))]));
     }
     calls
 }
+
+/// Flags of open(2) with which it makes a file; `O_TMPFILE` has another flag's bit besides its own.
+const MAKES_FILE: u64 = bits(libc::O_CREAT | (libc::O_TMPFILE & !libc::O_DIRECTORY));
+/// Set-user-id, set-group-id and sticky.
+const SPECIAL_BITS: u64 = 0o7000;
 
 /// A request of ioctl(2), which is an `int` for some C libraries and a `long` for others.
 const fn ioctl(request: libc::Ioctl) -> u64 {
@@ -235,7 +265,7 @@ mod tests {
     fn sealed<T>(prepare: impl FnOnce() -> T, test: impl FnOnce(T)) {
         let child = fork(|| {
             let prepared = prepare();
-            allow_only_needed_calls(false).unwrap();
+            allow_only_needed_calls(Needs::default(), SandboxRefusal::Errno).unwrap();
             test(prepared);
             ExitCode::SUCCESS
         });
@@ -377,9 +407,40 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_may_be_death() {
+        let child = fork(|| {
+            let _ = allow_only_needed_calls(Needs::default(), SandboxRefusal::Kill);
+            let _ = nix::unistd::chroot("/");
+            ExitCode::SUCCESS
+        });
+        assert_eq!(wait(child.unwrap()).unwrap(), Ended::Killed(libc::SIGSYS));
+    }
+
+    #[test]
+    fn no_file_is_made_that_runs_as_this_user() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = File::open(folder.path()).unwrap();
+        sealed(
+            || (),
+            |()| {
+                use nix::fcntl::{OFlag, openat};
+                use nix::sys::stat::{Mode, fchmod};
+                let make = |name: &str, mode| {
+                    openat(&root, name, OFlag::O_CREAT | OFlag::O_WRONLY, Mode::from_bits_retain(mode))
+                };
+                let file = make("plain", 0o755).unwrap();
+                assert!(refused(make("setuid", 0o4755)));
+                assert!(refused(make("setgid", 0o2755)));
+                assert!(refused(fchmod(&file, Mode::from_bits_retain(0o6755))));
+                fchmod(&file, Mode::from_bits_retain(0o700)).unwrap();
+            },
+        );
+    }
+
+    #[test]
     fn a_worker_may_still_abort() {
         let child = fork(|| {
-            let _ = allow_only_needed_calls(false);
+            let _ = allow_only_needed_calls(Needs::default(), SandboxRefusal::Kill);
             std::process::abort()
         });
         assert_eq!(wait(child.unwrap()).unwrap(), Ended::Killed(libc::SIGABRT));

@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
+use super::queue::Queues;
 use super::{HANG, until};
 
 /// A connection to the server.
@@ -89,16 +90,9 @@ impl Client {
 
     /// Waits until the worker has read what was sent: until then the next piece might be read together with it.
     fn await_taken(&self) {
-        let port = |address: SocketAddr| format!("{:04X}", address.port());
-        let [server, client] =
-            [self.stream.peer_addr(), self.stream.local_addr()].map(|address| port(address.unwrap()));
-        until("the worker has read what was sent", || {
-            let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
-            // Number, local and remote address, state, send queue:receive queue.
-            let is_end = |fields: &[&str]| fields[1].ends_with(&server) && fields[2].ends_with(&client);
-            let rows = table.lines().skip(1).map(|row| row.split_whitespace().collect::<Vec<_>>());
-            rows.filter(|fields| is_end(fields)).all(|fields| fields[4].ends_with(":00000000"))
-        });
+        let [server, client] = [self.stream.peer_addr(), self.stream.local_addr()].map(Result::unwrap);
+        let queues = Queues::open();
+        until("the worker has read what was sent", || queues.unread(server, client) == 0);
     }
 
     /// One request with its body and the fields given; `Host` and `Content-Length` are added.

@@ -2,6 +2,7 @@
 
 pub(crate) mod client;
 pub(crate) mod processes;
+pub(crate) mod queue;
 pub(crate) mod server;
 pub(crate) mod site;
 pub(crate) mod told;
@@ -18,12 +19,17 @@ pub(crate) use site::Site;
 /// After so long a test gives up on something that should have happened. It is no measure of speed, only of hanging.
 pub(crate) const HANG: Duration = Duration::from_secs(60);
 
+/// Between two looks at a condition; at first less, for most that is waited for takes only a moment.
+const NAP: Duration = Duration::from_millis(5);
+
 /// Waits for a condition that the kernel offers no event for.
 pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let begin = Instant::now();
+    let mut nap = Duration::from_micros(50);
     while !is_so() {
         assert!(begin.elapsed() < HANG, "gave up waiting until {what}");
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(nap);
+        nap = (2 * nap).min(NAP);
     }
 }
 

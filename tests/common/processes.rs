@@ -1,7 +1,10 @@
-//! What the kernel says of a process: children, ids, capabilities, memory.
+//! What the kernel says of a process: children, ids, capabilities, memory, limits.
 
 use std::collections::HashMap;
 use std::fs;
+
+use super::site::SERVICE_USER;
+use super::{is_root, tools};
 
 /// The children of a process, all threads' together, sorted.
 pub(crate) fn children(pid: u32) -> Vec<u32> {
@@ -38,6 +41,19 @@ pub(crate) fn waits_and_ticks(pid: u32) -> (u64, u64) {
     // The name of the program is in brackets, and the first field behind it is the third of proc(5): utime is the 14th.
     let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
     (waits, fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap())
+}
+
+/// Limits a process of the server, by an option of prlimit(1). Only its own user may do that; root can do so without the
+/// capability for it only as that user.
+pub(crate) fn limit(pid: u32, option: &str) {
+    let group = status(pid)["Gid"].split(' ').next().unwrap().to_owned();
+    let mut command = vec!["prlimit"];
+    if is_root() {
+        command.splice(..0, ["setpriv", "--reuid", SERVICE_USER, "--regid", &group, "--clear-groups"]);
+    }
+    let pid = pid.to_string();
+    command.extend(["--pid", &pid, option]);
+    tools::run(command[0], &command[1..]);
 }
 
 /// A size in kibibytes: `VmRSS` now, or `VmHWM` at its highest.

@@ -64,7 +64,7 @@ impl Server {
 
     /// Quick use: the site as an argument.
     pub(crate) fn quick(site: Site, options: &[&str]) -> Self {
-        let mut arguments = vec!["--listen", "127.0.0.1:0"];
+        let mut arguments = vec!["--listen", "127.0.0.1:0", "--set", "sandbox_refusal=kill"];
         if is_root() {
             arguments.extend(["--user", SERVICE_USER]);
         }
@@ -273,7 +273,9 @@ pub(crate) fn binary() -> &'static str {
 
 fn config_text(site: &Site, listen: &str, config: &str) -> String {
     let user = if is_root() { format!("user = {SERVICE_USER:?}\n") } else { String::new() };
-    format!("listen = [{listen:?}]\nroot = {:?}\n{user}{config}", site.root())
+    // A call that a worker needs and may not make is a death that no test can overlook.
+    let refusal = if config.contains("sandbox_refusal") { "" } else { "sandbox_refusal = \"kill\"\n" };
+    format!("{refusal}listen = [{listen:?}]\nroot = {:?}\n{user}{config}", site.root())
 }
 
 /// What a process says, line by line, gathered by a thread a stream.

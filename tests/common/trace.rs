@@ -14,6 +14,8 @@ pub(crate) fn trace_of(server: &Server, options: &[&str], load: impl FnOnce(&mut
     let mut client = server.connect();
     client.get("/hello.txt");
     let file = server.site.beside("trace");
+    // What an earlier trace has left would look as if it had attached.
+    let _ = std::fs::remove_file(&file);
     let worker = server.workers()[0].to_string();
     let mut command = Command::new("strace");
     command.args(["-f", "-q", "-s", "256", "-o", file.to_str().unwrap(), "-p", &worker]).args(options);

@@ -1,4 +1,4 @@
-//! Running out of descriptors and of disk: a defined answer, no spinning, and recovery without help.
+//! Running out of descriptors, memory and disk: a defined answer, no spinning, and recovery without help.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -47,6 +47,47 @@ fn worker_without_descriptors_says_so_does_not_spin_and_recovers() {
     drop(held);
     assert_eq!(last.reply("GET").status, 200);
     assert_eq!(last.get("/large.bin").status, 200);
+    server.assert_unharmed(&workers);
+}
+
+#[test]
+fn worker_without_memory_dies_alone_and_is_replaced() {
+    let server = Server::with(Site::sample(), &format!("workers = 2\n{EVERYTHING}"));
+    let [poor, rich] = server.workers()[..] else { panic!("two workers") };
+    // What it has is all that it gets; its successor is a new process, without the limit.
+    let has = processes::memory_kib(poor, "VmSize") * 1024;
+    processes::limit(poor, &format!("--as={has}:{has}"));
+    // A head that has not ended wants memory of its own.
+    let unfinished = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}", "x".repeat(10_000));
+    let mut held: Vec<Client> = Vec::new();
+    until("it has no memory left", || {
+        held.extend((0..20).map(|_| server.connect()));
+        let newest = held.len() - 20;
+        // It may have died, and taken a connection with it.
+        let _ = held[newest..].iter_mut().try_for_each(|client| client.try_send(&unfinished));
+        !server.workers().contains(&poor)
+    });
+    // The other's connections know nothing of it: among those that were held some end now as they should.
+    let served = held.iter_mut().filter_map(|client| {
+        client.try_send("\r\n\r\n").ok()?;
+        client.try_reply("GET").ok()
+    });
+    let statuses: Vec<u16> = served.map(|reply| reply.status).collect();
+    assert!(!statuses.is_empty() && statuses.iter().all(|status| *status == 200), "{statuses:?}");
+    server.await_line("its end is told", |line| line.contains("was killed by SIGABRT"));
+    until("it is replaced", || server.workers().len() == 2);
+    let workers = server.workers();
+    assert!(workers.contains(&rich), "the other one has not died");
+    for _ in 0..20 {
+        assert_eq!(server.connect().get("/hello.txt").status, 200);
+    }
+    drop(held);
+    let before = workers.iter().map(|worker| processes::waits_and_ticks(*worker)).collect::<Vec<_>>();
+    std::thread::sleep(Duration::from_secs(2));
+    for (worker, before) in workers.iter().zip(before) {
+        let after = processes::waits_and_ticks(*worker);
+        assert!(after.0 - before.0 < 30 && after.1 - before.1 < 10, "nobody spins: {before:?} {after:?}");
+    }
     server.assert_unharmed(&workers);
 }
 

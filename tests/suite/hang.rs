@@ -7,8 +7,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::common::server::EVERYTHING;
-use crate::common::site::SERVICE_USER;
-use crate::common::{Client, Server, Site, is_root, processes, until};
+use crate::common::{Client, Server, Site, processes, until};
 
 fn send(pid: u32, signal: Signal) {
     kill(Pid::from_raw(pid.cast_signed()), signal).unwrap();
@@ -89,21 +88,7 @@ fn crash_loop_backs_off_and_shows() {
     let limits = std::fs::read_to_string(format!("/proc/{supervisor}/limits")).unwrap();
     let most =
         limits.lines().find(|line| line.starts_with("Max processes")).unwrap().split_whitespace().nth(3).unwrap();
-    // Only its own user may limit a process; root can do so without the capability for it only as that user.
-    let limit = |soft: &str| {
-        let mut command = std::process::Command::new("setpriv");
-        if is_root() {
-            command.args([
-                "--reuid",
-                SERVICE_USER,
-                "--regid",
-                processes::status(supervisor)["Gid"].split(' ').next().unwrap(),
-                "--clear-groups",
-            ]);
-        }
-        command.args(["prlimit", "--pid", &supervisor.to_string(), &format!("--nproc={soft}:")]);
-        assert!(command.status().unwrap().success());
-    };
+    let limit = |soft: &str| processes::limit(supervisor, &format!("--nproc={soft}:"));
     limit("1");
     send(workers[0], Signal::SIGKILL);
     server.await_line("the failure is told", |line| line.contains("can't start a worker: "));

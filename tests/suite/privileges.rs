@@ -125,3 +125,91 @@ fn descriptors_of_the_supervisor_do_not_leak_into_workers() {
         }
     }
 }
+
+/// The rows of /proc/PID/limits: soft and hard limit by name.
+fn limits(pid: u32) -> HashMap<String, (String, String)> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+    let row = |row: &str| {
+        let (name, values) = row.split_at(26);
+        let mut values = values.split_whitespace().map(str::to_owned);
+        Some((name.trim().to_owned(), (values.next()?, values.next()?)))
+    };
+    text.lines().skip(1).filter_map(row).collect()
+}
+
+#[test]
+fn limits_of_the_processes() {
+    use std::os::unix::fs::MetadataExt;
+    let server = Server::start();
+    let none = ("0".to_owned(), "0".to_owned());
+    let supervisor = limits(server.supervisor());
+    assert_eq!(supervisor["Max core file size"], none);
+    assert_ne!(supervisor["Max processes"], none, "it starts workers");
+    for worker in server.workers() {
+        let limits = limits(worker);
+        assert_eq!(limits["Max core file size"], none);
+        assert_eq!(limits["Max processes"], none);
+        let (soft, hard) = &limits["Max open files"];
+        assert_eq!(soft, hard, "all that it may have");
+    }
+    for pid in server.workers().into_iter().chain([server.supervisor()]) {
+        // Of a process that may not be dumped, what /proc tells belongs to root, whoever runs it.
+        assert_eq!(std::fs::metadata(format!("/proc/{pid}/environ")).unwrap().uid(), 0, "{pid} is not dumpable");
+    }
+}
+
+#[test]
+fn nothing_of_the_environment_is_left_in_a_worker() {
+    if !is_root() {
+        return cannot_run("nothing_of_the_environment_is_left_in_a_worker", "only root sees a worker's environment");
+    }
+    let server = Server::start();
+    assert!(!std::fs::read(format!("/proc/{}/environ", server.supervisor())).unwrap().is_empty());
+    for worker in server.workers() {
+        let environment = std::fs::read(format!("/proc/{worker}/environ")).unwrap();
+        assert!(environment.iter().all(|byte| *byte == 0), "{}", String::from_utf8_lossy(&environment));
+    }
+}
+
+/// Standard input, output and error; the root; its listener and its line to the supervisor; its event loop and the
+/// helpers' wake-up; its own memory figures; its log. Anything else would be a way out that nobody thought of.
+#[test]
+fn descriptors_of_a_worker_are_those_of_the_list() {
+    if !is_root() {
+        return cannot_run("descriptors_of_a_worker_are_those_of_the_list", "only root sees a worker's descriptors");
+    }
+    let site = Site::sample();
+    let log = site.beside("log/error.log");
+    let root = site.root();
+    let server = Server::with(site, &format!("workers = 2\n{EVERYTHING}[log]\nerror = {log:?}\n"));
+    for worker in server.workers() {
+        let mut names: Vec<String> = Vec::new();
+        for entry in std::fs::read_dir(format!("/proc/{worker}/fd")).unwrap() {
+            let entry = entry.unwrap();
+            let number: u32 = entry.file_name().to_str().unwrap().parse().unwrap();
+            let Ok(to) = std::fs::read_link(entry.path()) else { continue };
+            let name = to.to_string_lossy().into_owned();
+            if number > 2 {
+                names.push(
+                    name.split_once("socket:[")
+                        .map_or(name.clone(), |_| "socket".to_owned())
+                        .replace(&worker.to_string(), "PID"),
+                );
+            } else if number == 0 {
+                assert_eq!(name, "/dev/null");
+            }
+        }
+        names.sort();
+        let mut expected = vec![
+            "/proc/PID/statm".to_owned(),
+            "anon_inode:[eventfd]".to_owned(),
+            "anon_inode:[eventpoll]".to_owned(),
+            log.to_string_lossy().into_owned(),
+            root.to_string_lossy().into_owned(),
+            "socket".to_owned(),
+            "socket".to_owned(),
+        ];
+        expected.sort();
+        assert_eq!(names, expected);
+    }
+}

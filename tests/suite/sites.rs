@@ -66,7 +66,9 @@ fn each_site_has_its_own_rules() {
     };
     assert_eq!([put("a.example"), put("x.b.example"), put("other")], [201, 403, 403]);
     assert_eq!(std::fs::read(server.site.beside("a").join("new.txt")).unwrap(), b"new");
-    server.await_line("the seal tells of all roots", |line| line.contains("3 roots may be read, beneath 1 of them"));
+    server.await_line("the seal tells of all roots", |line| {
+        line.contains("3 roots may be read, beneath 1 folder written")
+    });
 }
 
 #[test]

@@ -18,9 +18,9 @@ use crate::sys::file::{self, FileKind, Identity};
 
 /// Nobody but the server reads what has not become a file yet.
 pub(super) const MODE: u32 = 0o600;
-/// Says to the request that has the upload for itself that another one waits for it. On a regular file it means nothing
-/// else; and unlike the content the record never becomes a file of the site.
-const WANTED: u32 = 0o1000;
+/// Says to the request that has the upload for itself that another one waits for it. No record is a program, so the bit
+/// means nothing else; and unlike the content a record never becomes a file of the site.
+const WANTED: u32 = 0o100;
 /// More than a head can carry into it, so more is not ours.
 const LIMIT_BYTES: u64 = 512 * 1024;
 

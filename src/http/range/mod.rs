@@ -9,7 +9,8 @@ use std::collections::VecDeque;
 
 use crate::content::{self, Now};
 use crate::message::{
-    Body, Comparison, ETag, FieldName, HttpDate, Refusal, Request, Response, Status, Validators, Value, tag_matches,
+    Body, Comparison, ContentRange, ETag, FieldName, HttpDate, Refusal, Request, Response, Status, Validators, Value,
+    tag_matches,
 };
 
 /// Two ranges with a smaller gap are sent as one, for the head of a part weighs more (section 15.3.7.2 gives this size).
@@ -29,8 +30,8 @@ impl Range {
     }
 
     /// The value of `Content-Range` (section 14.4).
-    fn content_range(self, complete: u64) -> String {
-        format!("bytes {}-{}/{complete}", self.offset, self.end() - 1)
+    fn content_range(self, complete: u64) -> ContentRange {
+        ContentRange { first: self.offset, last: self.end() - 1, complete }
     }
 }
 
@@ -39,7 +40,9 @@ impl Range {
 enum Selection {
     /// All of it: there is no such field, or one that must or may be ignored.
     Whole,
-    /// These ranges, which neither overlap nor touch; at least one.
+    /// This range.
+    One(Range),
+    /// These ranges, which neither overlap nor touch; at least two.
     Parts(Vec<Range>),
     /// Nothing that exists.
     Unsatisfiable,
@@ -56,10 +59,8 @@ pub fn apply(request: &Request<'_>, response: Response, ranges_limit: usize, now
     }
     match select(range, complete, ranges_limit) {
         Selection::Whole => response,
-        Selection::Parts(ranges) => match ranges.as_slice() {
-            [range] => one_part(response, *range, complete),
-            ranges => many_parts(response, ranges, complete),
-        },
+        Selection::One(range) => one_part(response, range, complete),
+        Selection::Parts(ranges) => many_parts(response, &ranges, complete),
         Selection::Unsatisfiable => {
             let refusal = Refusal::new(Status::RANGE_NOT_SATISFIABLE, format!("There are only {complete} bytes."))
                 .with_field(FieldName::ContentRange, Value::from(format!("bytes */{complete}")));
@@ -85,22 +86,21 @@ fn select(field: &[u8], complete: u64, ranges_limit: usize) -> Selection {
     let Some(set) = field.get(..6).filter(|unit| unit.eq_ignore_ascii_case(b"bytes=")).and(field.get(6..)) else {
         return Selection::Whole;
     };
-    let mut specs = set.split(|&byte| byte == b',').map(trim_white_space).filter(|spec| !spec.is_empty());
-    let mut ranges = Vec::new();
-    let mut count = 0;
+    let specs = || set.split(|&byte| byte == b',').map(trim_white_space).filter(|spec| !spec.is_empty());
     // One more than the limit is enough to know that there are too many.
-    for spec in specs.by_ref().take(ranges_limit.saturating_add(1)) {
-        count += 1;
-        match read_spec(spec, complete) {
-            Ok(range) => ranges.extend(range),
-            Err(Ignored) => return Selection::Whole,
-        }
-    }
-    match count {
-        0 => Selection::Whole,
-        count if count > ranges_limit => Selection::Whole,
-        _ if ranges.is_empty() => Selection::Unsatisfiable,
-        _ => Selection::Parts(coalesce(&ranges)),
+    let count = specs().take(ranges_limit.saturating_add(1)).count();
+    match specs().next() {
+        Some(_) if count > ranges_limit => Selection::Whole,
+        // Nearly every client asks for one: no list is made for it.
+        Some(spec) if count == 1 => match read_spec(spec, complete) {
+            Ok(range) => range.map_or(Selection::Unsatisfiable, Selection::One),
+            Err(Ignored) => Selection::Whole,
+        },
+        Some(_) => match specs().filter_map(|spec| read_spec(spec, complete).transpose()).collect() {
+            Ok(ranges) => coalesce(ranges),
+            Err(Ignored) => Selection::Whole,
+        },
+        None => Selection::Whole,
     }
 }
 
@@ -140,8 +140,8 @@ fn number(digits: &[u8]) -> Option<u64> {
 
 /// Makes one of ranges that overlap, touch or nearly touch. It stands where the first of them stood: a client gets its
 /// parts in the order in which it asked (section 15.3.7.2).
-fn coalesce(ranges: &[Range]) -> Vec<Range> {
-    let mut by_offset: Vec<(usize, Range)> = ranges.iter().copied().enumerate().collect();
+fn coalesce(ranges: Vec<Range>) -> Selection {
+    let mut by_offset: Vec<(usize, Range)> = ranges.into_iter().enumerate().collect();
     by_offset.sort_unstable_by_key(|(_, range)| range.offset);
     let mut merged: Vec<(usize, Range)> = Vec::with_capacity(by_offset.len());
     for (place, range) in by_offset {
@@ -154,13 +154,17 @@ fn coalesce(ranges: &[Range]) -> Vec<Range> {
         }
     }
     merged.sort_unstable_by_key(|(place, _)| *place);
-    merged.into_iter().map(|(_, range)| range).collect()
+    match merged.as_slice() {
+        [] => Selection::Unsatisfiable,
+        [(_, range)] => Selection::One(*range),
+        several => Selection::Parts(several.iter().map(|(_, range)| *range).collect()),
+    }
 }
 
 fn one_part(mut response: Response, range: Range, complete: u64) -> Response {
     if let Some(part) = response.body.part(range.offset, range.length) {
         response.status = Status::PARTIAL_CONTENT;
-        response.fields.push(FieldName::ContentRange, range.content_range(complete));
+        response.fields.push(FieldName::ContentRange, Value::Range(range.content_range(complete)));
         response.body = part;
     }
     response
@@ -177,7 +181,7 @@ fn many_parts(mut response: Response, ranges: &[Range], complete: u64) -> Respon
     let mut parts = VecDeque::with_capacity(ranges.len() * 2 + 1);
     for range in ranges {
         let Some(part) = response.body.part(range.offset, range.length) else { return response };
-        parts.push_back(Body::Bytes(boundary.opening(content_type.as_deref(), &range.content_range(complete))));
+        parts.push_back(Body::Bytes(boundary.opening(content_type.as_deref(), range.content_range(complete))));
         parts.push_back(part);
     }
     parts.push_back(Body::Bytes(boundary.closing()));
@@ -207,7 +211,7 @@ impl Boundary {
     }
 
     /// The delimiter and the head of a part.
-    fn opening(&self, content_type: Option<&str>, content_range: &str) -> Vec<u8> {
+    fn opening(&self, content_type: Option<&str>, content_range: ContentRange) -> Vec<u8> {
         let content_type = content_type.map_or_else(String::new, |text| format!("Content-Type: {text}\r\n"));
         format!("\r\n--{}\r\n{content_type}Content-Range: {content_range}\r\n\r\n", self.text()).into_bytes()
     }

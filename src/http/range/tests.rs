@@ -9,7 +9,7 @@ use crate::message::{BodyFraming, Fields, Method, Version};
 const LIMIT: usize = 8;
 
 fn one(offset: u64, length: u64) -> Selection {
-    Selection::Parts(vec![Range { offset, length }])
+    Selection::One(Range { offset, length })
 }
 
 fn many(ranges: &[(u64, u64)]) -> Selection {
@@ -211,6 +211,7 @@ proptest! {
         let field = format!("bytes={}", specs.iter().map(Spec::text).collect::<Vec<_>>().join(","));
         let marked: Vec<bool> = (0..complete).map(|at| specs.iter().any(|spec| spec.asks_for(at, complete))).collect();
         let ranges = match select(field.as_bytes(), complete, LIMIT) {
+            Selection::One(range) => vec![range],
             Selection::Parts(ranges) => ranges,
             Selection::Unsatisfiable => vec![],
             Selection::Whole => panic!("{field} is well-formed"),

@@ -11,8 +11,8 @@ use super::field;
 
 /// Checks the properties of both fields.
 pub fn forwarded(bytes: &[u8]) {
-    // No field holds them (RFC 9110 section 5.5): `parse` sees to that.
-    if bytes.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+    // No field holds control characters but the tab (RFC 9110 section 5.5): `parse` sees to that.
+    if bytes.iter().any(|&byte| byte.is_ascii_control() && byte != b'\t') {
         return;
     }
     for (name, kind, last) in [

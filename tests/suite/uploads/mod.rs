@@ -7,6 +7,7 @@ mod crash;
 mod cut;
 mod folders;
 mod order;
+mod readers;
 mod room;
 mod verified;
 
