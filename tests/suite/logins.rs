@@ -14,7 +14,7 @@ const FOR_USERS: &str = "[routes]\n\"/stats\" = \"stats\"\n[[access]]\npath = \"
     [[access]]\npath = \"/folder/\"\nallow = [\"read\", \"create\"]\nusers = \"any\"\n";
 
 /// What htpasswd writes, at this cost.
-fn htpasswd(name: &str, password: &str, cost: u32) -> String {
+pub(crate) fn htpasswd(name: &str, password: &str, cost: u32) -> String {
     tools::run("htpasswd", &["-nbBC", &cost.to_string(), name, password]).trim().to_owned()
 }
 
@@ -30,7 +30,7 @@ fn made(option: &str, name: &str, password: &str) -> Vec<String> {
 }
 
 /// A file beside the root that the service user alone may read.
-fn put(site: &Site, name: &str, text: &str) -> String {
+pub(crate) fn put(site: &Site, name: &str, text: &str) -> String {
     use std::os::unix::fs::PermissionsExt;
     let path = site.beside(name);
     fs::write(&path, text).unwrap();

@@ -12,7 +12,7 @@ use std::time::{Duration, UNIX_EPOCH};
 pub(crate) use row::Row;
 
 /// The files of the table, by topic.
-const TOPICS: [(&str, &str); 11] = [
+const TOPICS: [(&str, &str); 12] = [
     ("request_line", include_str!("request_line.txt")),
     ("fields", include_str!("fields.txt")),
     ("framing", include_str!("framing.txt")),
@@ -22,12 +22,13 @@ const TOPICS: [(&str, &str); 11] = [
     ("range", include_str!("range.txt")),
     ("representation", include_str!("representation.txt")),
     ("upload", include_str!("upload.txt")),
+    ("refusals", include_str!("refusals.txt")),
     ("access", include_str!("access.txt")),
     ("cross_site", include_str!("cross_site.txt")),
 ];
 
 /// Every file that a row may ask for. Those in `/inbox/` are made anew for each conversation that names the folder.
-const FILES: [(&str, &str); 18] = [
+const FILES: [(&str, &str); 19] = [
     ("alphabet.txt", "abcdefghijklmnopqrstuvwxyz"),
     ("empty.txt", ""),
     ("page.html", "<!DOCTYPE html><title>page</title>\n"),
@@ -45,6 +46,7 @@ const FILES: [(&str, &str); 18] = [
     ("mixed/file.txt", "mixed\n"),
     ("lan/file.txt", "lan\n"),
     ("cors/file.txt", "cors\n"),
+    ("full/file.txt", "twenty bytes of text"),
     (".hidden", "hidden\n"),
 ];
 
@@ -74,7 +76,7 @@ pub(crate) fn config(root: &Path) -> String {
 
 /// Makes the site. `give` hands what is made to the user who serves.
 pub(crate) fn lay_out(root: &Path, give: &dyn Fn(&Path)) {
-    for folder in ["folder", "closed", "fixed", "drop", "bare", "private", "mixed", "lan", "cors"] {
+    for folder in ["folder", "closed", "fixed", "drop", "bare", "private", "mixed", "lan", "cors", "full"] {
         fs::create_dir(root.join(folder)).unwrap();
         give(&root.join(folder));
     }

@@ -12,7 +12,7 @@ use crate::common::server::EVERYTHING;
 use crate::common::{Server, Site, tools, until};
 
 /// A browser without a window, which phones nobody.
-fn chromium(profile: &Path, arguments: &[&str]) -> Command {
+pub(super) fn chromium(profile: &Path, arguments: &[&str]) -> Command {
     let mut command = client("chromium", profile);
     command.args([
         "--headless",
@@ -79,7 +79,7 @@ fn page_of_two_hundred_parts_is_whole() {
 }
 
 /// A browser that stays until it is dropped.
-struct Browser(Child);
+pub(super) struct Browser(pub(super) Child);
 
 impl Drop for Browser {
     fn drop(&mut self) {

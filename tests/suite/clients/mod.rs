@@ -7,6 +7,7 @@ mod curl;
 mod git;
 mod python;
 mod rclone;
+mod uploads;
 mod wget;
 
 use std::path::{Path, PathBuf};
