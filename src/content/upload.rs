@@ -42,7 +42,8 @@ pub fn upload(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
     let length = if request.framing == BodyFraming::Chunked { None } else { Some(announced.unwrap_or(0)) };
     let mut room = Room::check(&folder, length, ctx.config.uploads.min_free)?;
     let temporary = make_temporary(ctx, folder).map_err(|error| write_refusal(&error))?;
-    room.secure(temporary.file(), length.unwrap_or(0))?;
+    // The first stretch only: a client that announces much and sends nothing must not have much.
+    room.secure(temporary.file(), length.unwrap_or(0).min(1))?;
     let sink = Sink { temporary, commit, room, verification, stored_bytes: 0 };
     Ok(Handled::Receive(Receive { sink: Box::new(sink), limit_bytes, interim: None }))
 }
