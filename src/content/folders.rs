@@ -9,7 +9,7 @@ use super::Context;
 use super::commit::{open_folder, write_refusal};
 use super::syncs::FolderSyncs;
 use crate::message::{Refusal, Status};
-use crate::sys::failure::WriteFailure;
+use crate::sys::failure::{OpenFailure, WriteFailure};
 use crate::sys::file::{self, FileKind};
 
 /// More than this for one file is no tree that somebody wants.
@@ -86,7 +86,13 @@ impl Ancestors {
     pub(super) fn sync(&self, syncs: &FolderSyncs) -> io::Result<()> {
         let above = std::iter::once(&b"/"[..]).chain(prefixes(&self.path).filter(|prefix| *prefix != self.path));
         for path in above {
-            let folder = file::open_beneath(self.root.as_fd(), path)?;
+            let folder = match file::open_beneath(self.root.as_fd(), path) {
+                Ok(folder) => folder,
+                // One that may be entered but not read is older than this server's work in it, and the file is stored:
+                // only a sync that fails may say otherwise.
+                Err(error) if matches!(OpenFailure::of(&error), OpenFailure::Forbidden | OpenFailure::Absent) => continue,
+                Err(error) => return Err(error),
+            };
             if file::identity(&folder)?.kind == FileKind::Directory {
                 syncs.sync(&folder)?;
             }

@@ -50,6 +50,21 @@ fn folders_are_made_beneath_the_root_and_nowhere_else() {
 }
 
 #[test]
+fn a_folder_above_that_may_be_entered_but_not_read_is_no_hindrance() {
+    let site = Site::sample();
+    let server = Server::with(site, &format!("uploads.make_folders = true\n{EVERYTHING}"));
+    let set_mode = |mode| {
+        let permissions = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(server.site.path("."), permissions).unwrap();
+    };
+    set_mode(0o311);
+    let reply = server.connect().request("PUT", "/folder/x", &[], b"x");
+    set_mode(0o755);
+    assert_eq!(reply.status, 201, "{reply:?}");
+    assert_eq!(server.site.read("folder/x"), b"x");
+}
+
+#[test]
 fn quick_use_makes_the_folders_of_an_upload() {
     let server = Server::quick(Site::empty(), &["--upload"]);
     assert_eq!(server.connect().request("PUT", "/a/b/c", &[], b"x").status, 201);
