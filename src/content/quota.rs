@@ -51,8 +51,8 @@ impl Quotas {
         with_sum.map(open).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Would so many more bytes fit, as far as that is known without counting? What a count of just now can't rule out
-    /// is decided at commit.
+    /// Would so many more bytes fit, as far as that is known without counting? What neither the limit alone nor a count
+    /// of just now rules out is decided at commit.
     ///
     /// # Errors
     /// 507 if they would not.
@@ -60,10 +60,9 @@ impl Quotas {
         for quota in &self.0 {
             let known =
                 file::open_entry(quota.folder.as_fd(), LEDGER.as_bytes()).ok().and_then(|file| Sum::read(&file));
-            if let Some(sum) = known.filter(|sum| sum.is_younger(FRESH_SECONDS))
-                && sum.bytes.saturating_add(more) > quota.limit
-            {
-                return Err(quota.refuse(sum.bytes, more));
+            let used = known.filter(|sum| sum.is_younger(FRESH_SECONDS)).map_or(0, |sum| sum.bytes);
+            if used.saturating_add(more) > quota.limit {
+                return Err(quota.refuse(used, more));
             }
         }
         Ok(())
@@ -234,6 +233,8 @@ mod tests {
         std::fs::write(folder.path().join("sub/a"), [0; 60]).unwrap();
         std::fs::write(folder.path().join(".fileserv-0123456789abcdef0123456789abcdef.new"), [0; 500]).unwrap();
         let quotas = quotas(folder.path(), 100);
+        assert!(quotas.check(100).is_ok());
+        assert_eq!(quotas.check(101).unwrap_err().status, Status::INSUFFICIENT_STORAGE, "without any count");
         let mut ledgers = quotas.lock().unwrap();
         ledgers.charge(0, 30).unwrap();
         assert_eq!(ledgers.0[0].sum.bytes, 90);

@@ -68,6 +68,7 @@ fn quotas_hold_for_the_whole() {
     assert_eq!(append(&mut client, &address, 0, MORE, b"01234").status, 204);
     assert_eq!(append(&mut client, &address, 5, LAST, b"5678").status, 413);
     assert_eq!(append(&mut client, &address, 5, LAST, b"567").status, 201);
+    assert_eq!(client.request("PUT", "/f", &[MORE, "Upload-Length: 1200001"], b"").status, 413);
     // The sample has more than 1.1 MB already.
     let address = begin(&mut client, "/f", &[]);
     let reply = append(&mut client, &address, 0, LAST, &[b'x'; 150_000]);
