@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use super::Context;
-use super::commit::{open_folder, write_refusal};
+use super::commit::{no_folder, open_folder, write_refusal};
 use super::syncs::FolderSyncs;
 use crate::message::{Refusal, Status};
 use crate::sys::failure::{OpenFailure, WriteFailure};
@@ -34,7 +34,7 @@ pub(super) fn make(ctx: &Context<'_>, path: &[u8]) -> Result<File, Refusal> {
         if name.len() > NAME_LIMIT_BYTES {
             return Err(Refusal::new(Status::BAD_REQUEST, "The name of a folder is longer than 255 bytes."));
         }
-        let parent = open_folder(ctx, parent)?;
+        let parent = open(ctx, parent)?;
         match file::make_folder(parent.as_fd(), name, folder_mode(ctx.config.uploads.mode)) {
             Ok(()) => give_group(ctx, prefix)?,
             // Another upload was quicker.
@@ -42,12 +42,17 @@ pub(super) fn make(ctx: &Context<'_>, path: &[u8]) -> Result<File, Refusal> {
             Err(error) => return Err(write_refusal(&error)),
         }
     }
-    open_folder(ctx, path)
+    open(ctx, path)
+}
+
+/// Opens a folder that was made, or that was there before: what else has its name is in the way.
+fn open(ctx: &Context<'_>, path: &[u8]) -> Result<File, Refusal> {
+    open_folder(ctx, path).map_err(|refusal| if refusal.status == Status::NOT_FOUND { no_folder() } else { refusal })
 }
 
 fn give_group(ctx: &Context<'_>, path: &[u8]) -> Result<(), Refusal> {
     let Some(group) = ctx.config.uploads.group else { return Ok(()) };
-    let folder = open_folder(ctx, path)?;
+    let folder = open(ctx, path)?;
     file::set_owner(&folder, None, Some(group)).map_err(|error| write_refusal(&error))
 }
 

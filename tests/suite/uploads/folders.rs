@@ -11,6 +11,11 @@ fn folders_are_made_only_where_the_configuration_says_so() {
     let reply = server.connect().request("PUT", "/a/b/c", &["Accept: application/json"], b"x");
     assert_eq!(reply.status, 409);
     assert!(reply.text().contains("folder"), "{reply:?}");
+    for method in ["DELETE", "POST"] {
+        assert_eq!(server.connect().request(method, "/a/b/c", &[], b"").status, 404, "{method}: there is no such file");
+    }
+    let upload = format!("/a/b/c?upload={:032}", 1);
+    assert_eq!(server.connect().request("HEAD", &upload, &[], b"").status, 404);
     assert!(!server.site.names().contains(&"a".to_owned()));
 
     let server =
