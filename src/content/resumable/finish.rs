@@ -1,8 +1,8 @@
 //! The end of a request that brought content: its digests are checked, its offset is told; and the last one makes the
 //! file, by the same commit as every upload.
 //! Process: worker, sealed; on helper threads, digests a piece at a time. Blocks: as the disk does.
-//! Fails with: 400, and as `commit`. What fails with 503 can be tried again; all else ends the upload, for the client
-//! would get the same answer once more.
+//! Fails with: 400, and as `commit`. What fails with 503 or 507 can be tried again, for others make room; all else ends
+//! the upload, for the client would get the same answer once more.
 
 use std::fs::File;
 use std::io;
@@ -178,7 +178,11 @@ impl Finishing {
                 }
                 Ok(over(response))
             }
-            Err(refusal) if refusal.status == Status::SERVICE_UNAVAILABLE => Err(refusal),
+            Err(refusal)
+                if matches!(refusal.status, Status::SERVICE_UNAVAILABLE | Status::INSUFFICIENT_STORAGE) =>
+            {
+                Err(refusal)
+            }
             Err(refusal) => {
                 place.remove();
                 Ok(over(error(&refusal, intent.error_form)))

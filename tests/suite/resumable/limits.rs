@@ -74,6 +74,13 @@ fn quotas_hold_for_the_whole() {
     let reply = append(&mut client, &address, 0, LAST, &[b'x'; 150_000]);
     assert_eq!(reply.status, 507, "{reply:?}");
     assert_eq!(client.get("/f").status, 404);
+    // What has come is kept until there is room.
+    assert_eq!(offset(&mut client, &address), 150_000);
+    std::fs::remove_file(server.site.path("large.bin")).unwrap();
+    until("the operator's tidying is noticed", || {
+        append(&mut client, &address, 150_000, LAST, b"").status == 201
+    });
+    assert_eq!(server.site.read("f").len(), 150_000);
 }
 
 #[test]
