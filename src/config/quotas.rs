@@ -37,6 +37,11 @@ impl Quotas {
         self.quotas.iter().filter(move |quota| path.starts_with(quota.path.as_bytes()))
     }
 
+    /// The folders of all of them.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        self.quotas.iter().map(|quota| quota.path.as_str())
+    }
+
     /// How large a file at this decoded path may be: no larger than all of them together, either.
     #[must_use]
     pub fn file_bytes(&self, path: &[u8]) -> u64 {
