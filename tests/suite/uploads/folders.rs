@@ -31,6 +31,11 @@ fn folders_are_made_only_where_the_configuration_says_so() {
     assert_eq!(put(&format!("/{}/d", "n".repeat(256))), 400);
     assert_eq!(put(&format!("/{}d", "f/".repeat(33))), 409, "that many folders nobody wants");
     assert_eq!(put(&format!("/{}d", "f/".repeat(32))), 201);
+    assert_eq!(put(&format!("/{}d", "f/".repeat(64))), 201);
+    assert_eq!(put(&format!("/{}d", "f/".repeat(65))), 400, "so deep none is made");
+    std::fs::create_dir(server.site.path(&"f/".repeat(65))).unwrap();
+    crate::common::site::give(&server.site.path(&"f/".repeat(65)));
+    assert_eq!(put(&format!("/{}d", "f/".repeat(65))), 201, "but one that is there is used");
     assert_eq!(put("/a/"), 409, "a folder itself is no target");
     // What would not be stored makes no folder either.
     let mut client = server.connect();
