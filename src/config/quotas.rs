@@ -37,10 +37,15 @@ impl Quotas {
         self.quotas.iter().filter(move |quota| path.starts_with(quota.path.as_bytes()))
     }
 
-    /// How large a file at this decoded path may be.
+    /// The folders of all of them.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        self.quotas.iter().map(|quota| quota.path.as_str())
+    }
+
+    /// How large a file at this decoded path may be: no larger than all of them together, either.
     #[must_use]
     pub fn file_bytes(&self, path: &[u8]) -> u64 {
-        self.of(path).filter_map(|quota| quota.file_bytes).min().unwrap_or(u64::MAX)
+        self.of(path).flat_map(|quota| [quota.bytes, quota.file_bytes]).flatten().min().unwrap_or(u64::MAX)
     }
 }
 
@@ -131,7 +136,8 @@ mod tests {
         assert_eq!(paths(b"/in/a/x"), ["/", "/in/", "/in/a/"]);
         assert_eq!(paths(b"/inside"), ["/"]);
         assert_eq!(quotas.file_bytes(b"/in/a/x"), 100);
-        assert_eq!(quotas.file_bytes(b"/x"), u64::MAX);
+        assert_eq!(quotas.file_bytes(b"/x"), 1 << 20);
+        assert_eq!(Quotas::default().file_bytes(b"/x"), u64::MAX);
         assert_eq!(Quotas::default().of(b"/x").count(), 0);
     }
 

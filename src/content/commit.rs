@@ -36,26 +36,28 @@ pub(super) fn split(path: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
     Ok((folder, name))
 }
 
-/// Opens the folder of a target that is to be changed.
+/// Opens the folder of a target that is to be changed. Where there is none, there is no target.
 pub(super) fn open_folder(ctx: &Context<'_>, path: &[u8]) -> Result<File, Refusal> {
-    let no_folder = || Refusal::new(Status::CONFLICT, "The folder of this file does not exist.");
-    let folder = file::open_beneath(ctx.root, path).map_err(|error| match OpenFailure::of(&error) {
-        OpenFailure::Absent => no_folder(),
-        OpenFailure::Forbidden | OpenFailure::Exhausted | OpenFailure::Broken => refuse_open(&error),
-    })?;
+    let folder = file::open_beneath(ctx.root, path).map_err(|error| refuse_open(&error))?;
     let kind = file::identity(&folder).map_err(|error| refuse_open(&error))?.kind;
-    if kind == FileKind::Directory { Ok(folder) } else { Err(no_folder()) }
+    if kind == FileKind::Directory { Ok(folder) } else { Err(Refusal::not_found()) }
 }
 
-/// Opens the folder of a target that is to be uploaded; makes it where the configuration says so.
+/// Opens the folder of a target that is to be uploaded; makes it where the configuration says so. What can't be created
+/// without it is a conflict (RFC 9110 section 15.5.10).
 pub(super) fn open_or_make_folder(ctx: &Context<'_>, path: &[u8], rules: &Rules) -> Result<File, Refusal> {
     match open_folder(ctx, path) {
-        Err(refusal) if refusal.status == Status::CONFLICT && ctx.config.uploads.make_folders => {
+        Err(refusal) if refusal.status == Status::NOT_FOUND => {
             rules.decide(None)?;
-            folders::make(ctx, path)
+            if ctx.config.uploads.make_folders { folders::make(ctx, path) } else { Err(no_folder()) }
         }
         folder => folder,
     }
+}
+
+/// 409: the way to the target is not there, or leads through something that is no folder.
+pub(super) fn no_folder() -> Refusal {
+    Refusal::new(Status::CONFLICT, "The folder of this file does not exist.")
 }
 
 /// Gives a file the group of new ones, where they have one of their own.

@@ -6,22 +6,32 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use super::Context;
-use super::commit::{open_folder, write_refusal};
+use super::commit::{no_folder, open_folder, write_refusal};
 use super::syncs::FolderSyncs;
 use crate::message::{Refusal, Status};
-use crate::sys::failure::WriteFailure;
+use crate::sys::failure::{OpenFailure, WriteFailure};
 use crate::sys::file::{self, FileKind};
 
 /// More than this for one file is no tree that somebody wants.
 const MADE_AT_ONCE: usize = 32;
+/// No folder is made deeper than this: what stands below it costs everybody who walks the tree.
+const DEPTH_LIMIT: usize = 64;
 /// `NAME_MAX` of every Linux file system.
 pub(super) const NAME_LIMIT_BYTES: usize = 255;
 
 /// Makes every folder of this path that is not there, and opens the last. An upload that fails later leaves them: a
 /// neighbour may have found them by then.
 pub(super) fn make(ctx: &Context<'_>, path: &[u8]) -> Result<File, Refusal> {
-    let missing: Vec<&[u8]> =
-        prefixes(path).filter(|prefix| file::identity_beneath(ctx.root, prefix).is_err()).collect();
+    let depth = prefixes(path).count();
+    if depth > DEPTH_LIMIT {
+        let detail = format!("This file would lie {depth} folders deep; the limit is {DEPTH_LIMIT}.");
+        return Err(Refusal::new(Status::BAD_REQUEST, detail));
+    }
+    // From the deepest up to the first that is there.
+    let mut missing: Vec<&[u8]> = prefixes(path).collect();
+    let is_there = |prefix: &&[u8]| file::identity_beneath(ctx.root, prefix).is_ok();
+    let there = missing.iter().rposition(is_there).map_or(0, |at| at + 1);
+    missing.drain(..there);
     if missing.len() > MADE_AT_ONCE {
         let detail =
             format!("{} folders would have to be made for this file; the limit is {MADE_AT_ONCE}.", missing.len());
@@ -34,7 +44,7 @@ pub(super) fn make(ctx: &Context<'_>, path: &[u8]) -> Result<File, Refusal> {
         if name.len() > NAME_LIMIT_BYTES {
             return Err(Refusal::new(Status::BAD_REQUEST, "The name of a folder is longer than 255 bytes."));
         }
-        let parent = open_folder(ctx, parent)?;
+        let parent = open(ctx, parent)?;
         match file::make_folder(parent.as_fd(), name, folder_mode(ctx.config.uploads.mode)) {
             Ok(()) => give_group(ctx, prefix)?,
             // Another upload was quicker.
@@ -42,12 +52,17 @@ pub(super) fn make(ctx: &Context<'_>, path: &[u8]) -> Result<File, Refusal> {
             Err(error) => return Err(write_refusal(&error)),
         }
     }
-    open_folder(ctx, path)
+    open(ctx, path)
+}
+
+/// Opens a folder that was made, or that was there before: what else has its name is in the way.
+fn open(ctx: &Context<'_>, path: &[u8]) -> Result<File, Refusal> {
+    open_folder(ctx, path).map_err(|refusal| if refusal.status == Status::NOT_FOUND { no_folder() } else { refusal })
 }
 
 fn give_group(ctx: &Context<'_>, path: &[u8]) -> Result<(), Refusal> {
     let Some(group) = ctx.config.uploads.group else { return Ok(()) };
-    let folder = open_folder(ctx, path)?;
+    let folder = open(ctx, path)?;
     file::set_owner(&folder, None, Some(group)).map_err(|error| write_refusal(&error))
 }
 
@@ -85,8 +100,15 @@ impl Ancestors {
     /// Brings the entry of each folder on the way to stable storage: it stands in the folder above.
     pub(super) fn sync(&self, syncs: &FolderSyncs) -> io::Result<()> {
         let above = std::iter::once(&b"/"[..]).chain(prefixes(&self.path).filter(|prefix| *prefix != self.path));
-        for path in above {
-            let folder = file::open_beneath(self.root.as_fd(), path)?;
+        // Nobody has made one deeper than that here.
+        for path in above.take(DEPTH_LIMIT) {
+            let folder = match file::open_beneath(self.root.as_fd(), path) {
+                Ok(folder) => folder,
+                // One that may be entered but not read is older than this server's work in it, and the file is stored:
+                // only a sync that fails may say otherwise.
+                Err(error) if matches!(OpenFailure::of(&error), OpenFailure::Forbidden | OpenFailure::Absent) => continue,
+                Err(error) => return Err(error),
+            };
             if file::identity(&folder)?.kind == FileKind::Directory {
                 syncs.sync(&folder)?;
             }

@@ -35,6 +35,8 @@ struct Quota {
     path: String,
     limit: u64,
     folder: File,
+    /// Device and inode of the folder.
+    place: (u64, u64),
 }
 
 impl Quotas {
@@ -44,15 +46,30 @@ impl Quotas {
     /// When a folder can't be opened.
     pub(super) fn of(ctx: &Context<'_>, path: &[u8]) -> Result<Self, Refusal> {
         let with_sum = ctx.site.quotas.of(path).filter_map(|quota| Some((&quota.path, quota.bytes?)));
-        let open = |(path, limit): (&String, u64)| {
-            let folder = file::open_beneath(ctx.root, path.as_bytes()).map_err(|error| super::refuse_open(&error))?;
-            Ok(Quota { path: path.clone(), limit, folder })
-        };
-        with_sum.map(open).collect::<Result<_, _>>().map(Self)
+        let mut quotas = Self(Vec::new());
+        for (path, limit) in with_sum {
+            let opened = file::open_beneath(ctx.root, path.as_bytes());
+            quotas.add(path, limit, opened.map_err(|error| super::refuse_open(&error))?)?;
+        }
+        Ok(quotas)
     }
 
-    /// Would so many more bytes fit, as far as that is known without counting? What a count of just now can't rule out
-    /// is decided at commit.
+    /// Adds one. Two paths may lead to one folder, by a symbolic link: it has one sum, whose lock can be had only once, and
+    /// the smaller limit holds.
+    fn add(&mut self, path: &str, limit: u64, folder: File) -> Result<(), Refusal> {
+        let identity = file::identity(&folder).map_err(|error| super::refuse_open(&error))?;
+        let place = (identity.device, identity.inode);
+        let quota = Quota { path: path.to_owned(), limit, folder, place };
+        match self.0.iter_mut().find(|other| other.place == place) {
+            Some(other) if other.limit <= limit => {}
+            Some(other) => *other = quota,
+            None => self.0.push(quota),
+        }
+        Ok(())
+    }
+
+    /// Would so many more bytes fit, as far as that is known without counting? What neither the limit alone nor a count
+    /// of just now rules out is decided at commit.
     ///
     /// # Errors
     /// 507 if they would not.
@@ -60,10 +77,9 @@ impl Quotas {
         for quota in &self.0 {
             let known =
                 file::open_entry(quota.folder.as_fd(), LEDGER.as_bytes()).ok().and_then(|file| Sum::read(&file));
-            if let Some(sum) = known.filter(|sum| sum.is_younger(FRESH_SECONDS))
-                && sum.bytes.saturating_add(more) > quota.limit
-            {
-                return Err(quota.refuse(sum.bytes, more));
+            let used = known.filter(|sum| sum.is_younger(FRESH_SECONDS)).map_or(0, |sum| sum.bytes);
+            if used.saturating_add(more) > quota.limit {
+                return Err(quota.refuse(used, more));
             }
         }
         Ok(())
@@ -224,7 +240,21 @@ mod tests {
     use super::*;
 
     fn quotas(folder: &std::path::Path, limit: u64) -> Quotas {
-        Quotas(vec![Quota { path: "/in/".into(), limit, folder: File::open(folder).unwrap() }])
+        let mut quotas = Quotas(Vec::new());
+        quotas.add("/in/", limit, File::open(folder).unwrap()).unwrap();
+        quotas
+    }
+
+    #[test]
+    fn two_paths_to_one_folder_have_one_sum_and_the_smaller_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut quotas = quotas(folder.path(), 100);
+        for (path, limit) in [("/link/", 50), ("/other/", 70)] {
+            quotas.add(path, limit, File::open(folder.path()).unwrap()).unwrap();
+        }
+        assert_eq!(quotas.0.len(), 1);
+        let refusal = quotas.lock().unwrap().charge(0, 51).unwrap_err();
+        assert!(refusal.detail.contains("quota of /link/ is 50 bytes"), "{}", refusal.detail);
     }
 
     #[test]
@@ -234,6 +264,8 @@ mod tests {
         std::fs::write(folder.path().join("sub/a"), [0; 60]).unwrap();
         std::fs::write(folder.path().join(".fileserv-0123456789abcdef0123456789abcdef.new"), [0; 500]).unwrap();
         let quotas = quotas(folder.path(), 100);
+        assert!(quotas.check(100).is_ok());
+        assert_eq!(quotas.check(101).unwrap_err().status, Status::INSUFFICIENT_STORAGE, "without any count");
         let mut ledgers = quotas.lock().unwrap();
         ledgers.charge(0, 30).unwrap();
         assert_eq!(ledgers.0[0].sum.bytes, 90);

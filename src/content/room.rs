@@ -9,8 +9,9 @@ use crate::sys::file;
 
 /// Less than this is not worth a reservation: the free space is counted, and that is all.
 const RESERVED_FROM_BYTES: u64 = 1 << 20;
-/// How far ahead of the content room is reserved: all of what most servers take, but never all of a disk for a client
-/// that announces much and sends nothing. File systems with extents reserve so much in less than a millisecond.
+/// So much is reserved before anything has come: a client that announces much and sends nothing has no more of the disk.
+const RESERVED_FIRST_BYTES: u64 = 64 << 20;
+/// From then on as much again as has come, up to this. File systems with extents reserve it in less than a millisecond.
 const RESERVED_AHEAD_BYTES: u64 = 1 << 30;
 /// Where nothing can be reserved, or the length is not known: the free space is counted again after so much.
 const COUNTED_EVERY_BYTES: u64 = 4 << 20;
@@ -50,7 +51,8 @@ impl Room {
     pub(super) fn secure(&mut self, file: &File, end: u64) -> Result<(), Refusal> {
         while self.secured < end {
             let left = self.length.map_or(u64::MAX, |length| length.saturating_sub(self.secured));
-            let stretch = left.min(if self.reserves { RESERVED_AHEAD_BYTES } else { COUNTED_EVERY_BYTES });
+            let ahead = if self.reserves { ahead_of(end) } else { COUNTED_EVERY_BYTES };
+            let stretch = left.min(ahead);
             count(file, self.length.map_or(1, |_| stretch), self.min_free)?;
             if self.reserves {
                 let reserved = file::reserve(file, self.secured, stretch);
@@ -64,6 +66,11 @@ impl Room {
         }
         Ok(())
     }
+}
+
+/// How much to reserve for a content that has come so far.
+fn ahead_of(end: u64) -> u64 {
+    end.clamp(RESERVED_FIRST_BYTES, RESERVED_AHEAD_BYTES)
 }
 
 fn count(file: &File, bytes: u64, min_free: u64) -> Result<(), Refusal> {

@@ -118,24 +118,30 @@ pub struct Swept {
     pub expired: usize,
 }
 
-/// Removes what dead workers left below `root`: files of exactly our name pattern, of our user, that nobody locks; and
+/// Removes what dead workers left below these folders beneath `root`: files of exactly our name pattern, of our user, that nobody locks; and
 /// what is remembered of quotas; and uploads in several requests that were changed last before `expired`, in seconds
-/// since the epoch.
-///
-/// # Errors
-/// If the root itself can't be read; a folder below it that can't be is passed over.
-pub fn sweep(root: impl AsFd, our_uid: u32, expired: u64) -> io::Result<Swept> {
+/// since the epoch. A folder that can't be read is passed over, and `pass_over` hears of it if it is one of `starts`.
+pub fn sweep(
+    root: impl AsFd,
+    starts: &[&str],
+    our_uid: u32,
+    expired: u64,
+    mut pass_over: impl FnMut(&str, &io::Error),
+) -> Swept {
     let mut swept = Swept::default();
+    let start_at = |path: &[u8]| starts.iter().find(|start| start.as_bytes() == path);
     // A path a pending folder, not a descriptor: a deep or wide tree must not use up the descriptors.
-    let mut pending = vec![b"/".to_vec()];
-    let mut is_root = true;
+    let mut pending: Vec<Vec<u8>> = starts.iter().map(|start| start.as_bytes().to_vec()).collect();
     while let Some(path) = pending.pop() {
         let folder = match file::open_beneath(root.as_fd(), &path) {
-            Err(error) if is_root => return Err(error),
-            Err(_) => continue,
             Ok(folder) => folder,
+            Err(error) => {
+                if let Some(start) = start_at(&path) {
+                    pass_over(start, &error);
+                }
+                continue;
+            }
         };
-        is_root = false;
         let Ok(mut entries) = folder.try_clone().and_then(Directory::read) else { continue };
         while let Ok(Some(name)) = entries.next_name() {
             if is_temporary(&name) {
@@ -147,11 +153,15 @@ pub fn sweep(root: impl AsFd, our_uid: u32, expired: u64) -> io::Result<Swept> {
                 // anew when it is needed.
                 sweep_entry(&folder, &name, our_uid);
             } else if entries.identity_of(&name).is_ok_and(|it| it.kind == FileKind::Directory) {
-                pending.push([&path, name.as_slice(), b"/"].concat());
+                let below = [&path, name.as_slice(), b"/"].concat();
+                // What is a start has its own turn.
+                if start_at(&below).is_none() {
+                    pending.push(below);
+                }
             }
         }
     }
-    Ok(swept)
+    swept
 }
 
 /// Removes one abandoned temporary: lock it, make sure that the name still means the locked file, unlink.
@@ -204,7 +214,11 @@ mod tests {
 
         let opened = file::open_root(root.path()).unwrap();
         let uid = file::identity(&opened).unwrap().uid;
-        assert_eq!(sweep(&opened, uid, 0).unwrap(), Swept { abandoned: 1, expired: 0 });
+        let mut passed_over = Vec::new();
+        let starts = ["/", "/a/", "/none/"];
+        let swept = sweep(&opened, &starts, uid, 0, |start, _| passed_over.push(start.to_owned()));
+        assert_eq!(swept, Swept { abandoned: 1, expired: 0 });
+        assert_eq!(passed_over, ["/none/"], "and the others go on");
         let mut names: Vec<_> = std::fs::read_dir(&below).unwrap().map(|e| e.unwrap().file_name()).collect();
         names.sort();
         assert_eq!(names, [live.name.as_str(), "thesis.new"]);

@@ -1,5 +1,5 @@
 //! Provider `content_upload`: PUT creates or overwrites, POST updates what exists.
-//! Process: worker, sealed; the commit runs on a helper thread. Fails with: 400, 415, 507, and as `commit`.
+//! Process: worker, sealed; the commit runs on a helper thread. Fails with: 400, 411, 415, 507, and as `commit`.
 //! The content goes to a temporary beside its target and takes the target's name only when it is complete:
 //! a reader sees the old file or the new one, whole.
 
@@ -24,6 +24,7 @@ use crate::message::{
 #[doc(alias = "content_upload")]
 pub fn upload(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
     refuse_what_is_no_whole(request)?;
+    insist_on_framing(request)?;
     let (folder_path, name) = split(&request.path)?;
     let rules = Rules {
         method: request.method,
@@ -42,7 +43,8 @@ pub fn upload(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
     let length = if request.framing == BodyFraming::Chunked { None } else { Some(announced.unwrap_or(0)) };
     let mut room = Room::check(&folder, length, ctx.config.uploads.min_free)?;
     let temporary = make_temporary(ctx, folder).map_err(|error| write_refusal(&error))?;
-    room.secure(temporary.file(), length.unwrap_or(0))?;
+    // The first stretch only: a client that announces much and sends nothing must not have much.
+    room.secure(temporary.file(), length.unwrap_or(0).min(1))?;
     let sink = Sink { temporary, commit, room, verification, stored_bytes: 0 };
     Ok(Handled::Receive(Receive { sink: Box::new(sink), limit_bytes, interim: None }))
 }
@@ -67,6 +69,16 @@ pub(super) fn refuse_what_is_no_whole(request: &Request<'_>) -> Result<(), Refus
             "A file is stored as it is sent: send it without Content-Encoding, packed under a name of its own.";
         let refusal = Refusal::new(Status::UNSUPPORTED_MEDIA_TYPE, detail);
         return Err(refusal.with_field(FieldName::AcceptEncoding, "identity".into()));
+    }
+    Ok(())
+}
+
+/// A request that says nothing of its content has none (RFC 9112 section 6.3), but whoever wants to empty a file says so:
+/// a content that was forgotten must not cost the file that is there.
+fn insist_on_framing(request: &Request<'_>) -> Result<(), Refusal> {
+    if request.framing == BodyFraming::None && !request.fields.contains(FieldName::ContentLength) {
+        let detail = "Say how long the file is, with Content-Length (0 makes an empty one), or send it in chunks.";
+        return Err(Refusal::new(Status::LENGTH_REQUIRED, detail));
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use crate::config::{Site, Sites};
 use crate::content::{self, Swept};
 use crate::heritage::Heritage;
 use crate::log::{Level, Logs};
+use crate::sys::failure::OpenFailure;
 use crate::sys::{credentials, process};
 
 /// Nice value of the thread: a large tree must not slow down a client.
@@ -73,13 +74,26 @@ fn work(sites: &Sites<Site>, roots: &Sites<OwnedFd>, expiry: Duration, logs: &Lo
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let expired = now.saturating_sub(expiry).as_secs();
         for (id, root) in roots.iter().filter(|(id, _)| sites.get(*id).access.can_write()) {
-            match content::sweep(root, our_uid, expired) {
-                Ok(swept) => report(logs, swept),
-                Err(error) => {
-                    let root = sites.get(id).root.display();
-                    logs.error(Level::Warning, format_args!("can't look for unfinished uploads in {root}: {error}"));
+            let site = sites.get(id);
+            let complain = |start: &str, error: &io::Error| {
+                // One that is not there has nothing in it, and was told of when rights were granted.
+                if OpenFailure::of(error) != OpenFailure::Absent {
+                    let root = site.root.display();
+                    let words = format_args!("can't look for unfinished uploads in {start} of {root}: {error}");
+                    logs.error(Level::Warning, words);
                 }
-            }
+            };
+            report(logs, content::sweep(root, &starts(site), our_uid, expired, complain));
         }
     }
+}
+
+/// Where to begin: the root, and each folder that somebody may write or that has a quota, for the way there may be one
+/// that can't be read.
+fn starts(site: &Site) -> Vec<&str> {
+    let written = site.access.rules().iter().filter(|rule| rule.allow.can_write()).map(|rule| rule.path.as_str());
+    let mut starts: Vec<&str> = std::iter::once("/").chain(written).chain(site.quotas.paths()).collect();
+    starts.sort_unstable();
+    starts.dedup();
+    starts
 }

@@ -17,16 +17,18 @@ pub(in crate::content) fn expire_entry(folder: &File, name: &[u8], our_uid: u32,
         (identity.kind == FileKind::Regular && identity.uid == our_uid).then_some(identity)
     };
     let is_old = |identity: &Identity| identity.modified_seconds() < before;
-    let (part, record) = (find(Kind::Part), find(Kind::Record));
+    let look = || (find(Kind::Part), find(Kind::Record));
+    let has_expired = |(part, record): (Option<Identity>, Option<Identity>)| [part, record].iter().flatten().all(is_old);
     let remove = |kind: Kind| file::remove_entry(folder.as_fd(), id.name(kind).as_bytes());
-    if ![part, record].iter().flatten().all(is_old) {
+    let (part, record) = look();
+    if !has_expired((part, record)) {
         return false;
     }
     match (kind, part, record) {
         (Kind::Part, Some(_), record) => {
             let Ok(file) = file::open_entry(folder.as_fd(), name) else { return false };
-            // Who has the lock goes on with it.
-            if file.try_lock().is_err() || !is_still_named(folder, name, &file) {
+            // Who has the lock goes on with it, and who had it a moment ago may have done so.
+            if file.try_lock().is_err() || !is_still_named(folder, name, &file) || !has_expired(look()) {
                 return false;
             }
             (record.is_none() || remove(Kind::Record).is_ok()) && remove(Kind::Part).is_ok()

@@ -1,8 +1,8 @@
 //! The end of a request that brought content: its digests are checked, its offset is told; and the last one makes the
 //! file, by the same commit as every upload.
 //! Process: worker, sealed; on helper threads, digests a piece at a time. Blocks: as the disk does.
-//! Fails with: 400, and as `commit`. What fails with 503 can be tried again; all else ends the upload, for the client
-//! would get the same answer once more.
+//! Fails with: 400, and as `commit`. What fails with 503 or 507 can be tried again, for others make room; all else ends
+//! the upload, for the client would get the same answer once more.
 
 use std::fs::File;
 use std::io;
@@ -47,8 +47,9 @@ impl Finishing {
         if let Err(refusal) = claimed {
             return Finish::Job(Box::new(move || Err(cut_back(part, start, refusal))));
         }
-        let is_last = intent.commit.is_some();
-        let checks = intent.announced.checks(start..part.offset, &part.record, is_last);
+        // One that is shorter than was told is refused at its end: nobody need digest the whole for that.
+        let makes_file = intent.commit.is_some() && !part.is_short();
+        let checks = intent.announced.checks(start..part.offset, &part.record, makes_file);
         let finishing = Box::new(Self {
             part,
             intent,
@@ -59,8 +60,13 @@ impl Finishing {
             copied: 0,
             buf: Vec::new(),
         });
-        let is_whole = !is_last || finishing.part.has_excess().is_ok_and(|excess| !excess);
-        if finishing.checks.is_empty() && is_whole { Finish::Job(finishing.end()) } else { Finish::Work(finishing) }
+        let is_ready = finishing.checks.is_empty() && !finishing.must_copy().unwrap_or(true);
+        if is_ready { Finish::Job(finishing.end()) } else { Finish::Work(finishing) }
+    }
+
+    /// Is there something to be left out of the file that shall be made?
+    fn must_copy(&self) -> io::Result<bool> {
+        if self.intent.commit.is_some() && !self.part.is_short() { self.part.has_excess() } else { Ok(false) }
     }
 
     fn check(mut self: Box<Self>, check: Check) -> Result<Worked, Refusal> {
@@ -160,7 +166,7 @@ impl Finishing {
     fn complete(self: Box<Self>) -> Result<Response, Refusal> {
         let Self { mut part, intent, digest, .. } = *self;
         let failed = |error: io::Error| write_refusal(&error);
-        if part.record.length.is_some_and(|length| length != part.offset) {
+        if part.is_short() {
             acknowledge(&part)?;
             return Err(inconsistent("The upload is shorter than the length that was told for it."));
         }
@@ -178,7 +184,11 @@ impl Finishing {
                 }
                 Ok(over(response))
             }
-            Err(refusal) if refusal.status == Status::SERVICE_UNAVAILABLE => Err(refusal),
+            Err(refusal)
+                if matches!(refusal.status, Status::SERVICE_UNAVAILABLE | Status::INSUFFICIENT_STORAGE) =>
+            {
+                Err(refusal)
+            }
             Err(refusal) => {
                 place.remove();
                 Ok(over(error(&refusal, intent.error_form)))
@@ -192,8 +202,7 @@ impl Work for Finishing {
         if let Some(check) = self.checks.pop_front() {
             return self.check(check).unwrap_or_else(|refusal| Worked::Done(Err(refusal)));
         }
-        let has_excess = self.intent.commit.is_some() && self.part.has_excess().unwrap_or(false);
-        if !has_excess {
+        if !self.must_copy().unwrap_or(false) {
             return Worked::Block(self.end());
         }
         self.copy().unwrap_or_else(|error| Worked::Done(Err(write_refusal(&error))))

@@ -156,6 +156,11 @@ impl Part {
         Record::is_wanted(&self.place.folder, self.place.id)
     }
 
+    /// Has less come than was told? More never does.
+    pub(super) fn is_short(&self) -> bool {
+        self.record.length.is_some_and(|length| length != self.offset)
+    }
+
     /// Puts bytes at the end.
     pub(super) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all_at(bytes, self.offset)?;

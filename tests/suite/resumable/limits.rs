@@ -68,11 +68,19 @@ fn quotas_hold_for_the_whole() {
     assert_eq!(append(&mut client, &address, 0, MORE, b"01234").status, 204);
     assert_eq!(append(&mut client, &address, 5, LAST, b"5678").status, 413);
     assert_eq!(append(&mut client, &address, 5, LAST, b"567").status, 201);
+    assert_eq!(client.request("PUT", "/f", &[MORE, "Upload-Length: 1200001"], b"").status, 413);
     // The sample has more than 1.1 MB already.
     let address = begin(&mut client, "/f", &[]);
     let reply = append(&mut client, &address, 0, LAST, &[b'x'; 150_000]);
     assert_eq!(reply.status, 507, "{reply:?}");
     assert_eq!(client.get("/f").status, 404);
+    // What has come is kept until there is room.
+    assert_eq!(offset(&mut client, &address), 150_000);
+    std::fs::remove_file(server.site.path("large.bin")).unwrap();
+    until("the operator's tidying is noticed", || {
+        append(&mut client, &address, 150_000, LAST, b"").status == 201
+    });
+    assert_eq!(server.site.read("f").len(), 150_000);
 }
 
 #[test]

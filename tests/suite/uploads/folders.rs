@@ -11,6 +11,11 @@ fn folders_are_made_only_where_the_configuration_says_so() {
     let reply = server.connect().request("PUT", "/a/b/c", &["Accept: application/json"], b"x");
     assert_eq!(reply.status, 409);
     assert!(reply.text().contains("folder"), "{reply:?}");
+    for method in ["DELETE", "POST"] {
+        assert_eq!(server.connect().request(method, "/a/b/c", &[], b"").status, 404, "{method}: there is no such file");
+    }
+    let upload = format!("/a/b/c?upload={:032}", 1);
+    assert_eq!(server.connect().request("HEAD", &upload, &[], b"").status, 404);
     assert!(!server.site.names().contains(&"a".to_owned()));
 
     let server =
@@ -26,6 +31,11 @@ fn folders_are_made_only_where_the_configuration_says_so() {
     assert_eq!(put(&format!("/{}/d", "n".repeat(256))), 400);
     assert_eq!(put(&format!("/{}d", "f/".repeat(33))), 409, "that many folders nobody wants");
     assert_eq!(put(&format!("/{}d", "f/".repeat(32))), 201);
+    assert_eq!(put(&format!("/{}d", "f/".repeat(64))), 201);
+    assert_eq!(put(&format!("/{}d", "f/".repeat(65))), 400, "so deep none is made");
+    std::fs::create_dir(server.site.path(&"f/".repeat(65))).unwrap();
+    crate::common::site::give(&server.site.path(&"f/".repeat(65)));
+    assert_eq!(put(&format!("/{}d", "f/".repeat(65))), 201, "but one that is there is used");
     assert_eq!(put("/a/"), 409, "a folder itself is no target");
     // What would not be stored makes no folder either.
     let mut client = server.connect();
@@ -47,6 +57,21 @@ fn folders_are_made_beneath_the_root_and_nowhere_else() {
     assert_eq!(std::fs::read_dir(server.site.beside("outside")).unwrap().count(), 0);
     assert_eq!(put("/inside/a/b"), 201);
     assert_eq!(server.site.read("folder/a/b"), b"x");
+}
+
+#[test]
+fn a_folder_above_that_may_be_entered_but_not_read_is_no_hindrance() {
+    let site = Site::sample();
+    let server = Server::with(site, &format!("uploads.make_folders = true\n{EVERYTHING}"));
+    let set_mode = |mode| {
+        let permissions = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(server.site.path("."), permissions).unwrap();
+    };
+    set_mode(0o311);
+    let reply = server.connect().request("PUT", "/folder/x", &[], b"x");
+    set_mode(0o755);
+    assert_eq!(reply.status, 201, "{reply:?}");
+    assert_eq!(server.site.read("folder/x"), b"x");
 }
 
 #[test]
