@@ -55,12 +55,11 @@ const PLAIN: &[c_long] = &[
     #[cfg(target_arch = "x86_64")]
     libc::SYS_poll,
     libc::SYS_ppoll,
-    // Connections: accepted, read, written, ended. The flags of sends are looked at below.
+    // Connections: accepted, read, written. The flags of sends are looked at below, and so is how they end.
     libc::SYS_accept4,
     libc::SYS_recvfrom,
     libc::SYS_recvmsg,
     SENDFILE,
-    libc::SYS_shutdown,
     libc::SYS_getsockopt,
     libc::SYS_getsockname,
     libc::SYS_getpeername,
@@ -194,6 +193,9 @@ fn looked_at(needs: Needs) -> Vec<(c_long, Vec<Argument>)> {
         // MSG_FASTOPEN would connect a socket without connect(2), past Landlock's rule for it.
         (libc::SYS_sendto, vec![Lacks(3, bits(libc::MSG_FASTOPEN))]),
         (libc::SYS_sendmsg, vec![Lacks(2, bits(libc::MSG_FASTOPEN))]),
+        // The end of sending only: a listener takes no notice of that. One that may receive no more is dead in all
+        // processes that share it, for good.
+        (libc::SYS_shutdown, vec![Is(1, bits(libc::SHUT_WR))]),
         // No set-user-id, set-group-id or sticky bit. Without a file to be made the mode is no argument.
         (libc::SYS_openat, vec![Lacks(2, MAKES_FILE)]),
         (libc::SYS_openat, vec![Lacks(3, SPECIAL_BITS)]),

@@ -124,6 +124,7 @@ const POSSIBLE: &[&str] = &[
     "sendto MSG_FASTOPEN of a TCP socket",
     "bind of a TCP socket to 127.0.0.1",
     "listen of a TCP socket",
+    "shutdown SHUT_RDWR of a listening socket",
     "setsockopt SO_REUSEPORT of a listening socket",
     "connect of a Unix socket to an abstract one",
     "sendto of a Unix socket to an abstract one",

@@ -69,6 +69,11 @@ pub(super) const ACTS: &[Act] = &[
         attempt: |scene| attempt::listen(scene.tcp[3].as_fd()),
     },
     Act {
+        name: "end the service of all workers",
+        call: "shutdown SHUT_RDWR of a listening socket",
+        attempt: |scene| attempt::shut_down(scene.common.as_fd()),
+    },
+    Act {
         name: "share a port with others",
         call: "setsockopt SO_REUSEPORT of a listening socket",
         attempt: |scene| attempt::share_port(scene.listener.as_fd()),

@@ -45,6 +45,8 @@ pub struct Scene {
     pub datagrams: UnixDatagram,
     /// Somebody listens here.
     pub listener: TcpListener,
+    /// A second one: acts that would spoil it for all are tried on this.
+    pub common: TcpListener,
     /// And here, without a path.
     pub abstract_name: Vec<u8>,
     /// A terminal of our own, if there may be one.
@@ -109,6 +111,7 @@ impl Scene {
             leased: File::open(folder.join("away/leased"))?,
             datagrams: UnixDatagram::unbound()?,
             listener: TcpListener::bind(("127.0.0.1", 0))?,
+            common: TcpListener::bind(("127.0.0.1", 0))?,
             _abstract_listener: UnixDatagram::bind_addr(&address)?,
             abstract_name,
             terminal: attempt::own_terminal().ok(),
@@ -132,7 +135,7 @@ impl Scene {
     pub fn fds(&self) -> Vec<BorrowedFd<'_>> {
         let mut fds = vec![self.root.as_fd(), self.uploads.as_fd(), self.log.as_fd(), self.leased.as_fd()];
         fds.extend(self.tcp.iter().map(AsFd::as_fd));
-        fds.extend([self.datagrams.as_fd(), self.listener.as_fd()]);
+        fds.extend([self.datagrams.as_fd(), self.listener.as_fd(), self.common.as_fd()]);
         fds.extend(self.terminal.iter().chain(&self.program).map(AsFd::as_fd));
         fds.extend(self.read_only_roots.iter().map(AsFd::as_fd));
         fds
