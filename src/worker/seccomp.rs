@@ -213,12 +213,12 @@ fn looked_at(needs: Needs) -> Vec<(c_long, Vec<Argument>)> {
         (libc::SYS_prctl, vec![Is(0, bits(libc::PR_SET_NAME))]),
         // abort(3): to oneself.
         (libc::SYS_tgkill, vec![Is(0, own_process), Is(2, bits(libc::SIGABRT))]),
-        // Non-blocking mode, and how much of what was sent the peer has not acknowledged.
-        (libc::SYS_ioctl, vec![Is(1, ioctl(libc::FIONBIO))]),
+        // How much of what was sent the peer has not acknowledged. Not FIONBIO, see F_SETFL.
         (libc::SYS_ioctl, vec![Is(1, ioctl(libc::TIOCOUTQ))]),
     ];
-    // Not F_SETOWN, F_SETSIG and F_SETLEASE, which make the kernel send signals for us.
-    for command in [libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, libc::F_SETFL, libc::F_DUPFD_CLOEXEC] {
+    // Not F_SETOWN, F_SETSIG and F_SETLEASE, which make the kernel send signals for us; nor F_SETFL: listeners and logs
+    // are shared, and a blocking listener hangs the other workers, a log that is not appended to can be overwritten.
+    for command in [libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, libc::F_DUPFD_CLOEXEC] {
         calls.push((libc::SYS_fcntl, vec![Is(1, bits(command))]));
     }
     // Not SO_ATTACH_FILTER and its like: the listening sockets belong to all workers.
@@ -289,7 +289,6 @@ mod tests {
         sealed(prepare, |(listener, mut client)| {
             let (mut connection, _) = listener.accept().unwrap();
             connection.set_nodelay(true).unwrap();
-            connection.set_nonblocking(true).unwrap();
             connection.write_all(b"hello").unwrap();
             let mut bytes = [0; 5];
             client.read_exact(&mut bytes).unwrap();
@@ -397,6 +396,7 @@ mod tests {
                 let outcome = unsafe { mmap_anonymous(None, length, protection, MapFlags::MAP_PRIVATE) };
                 assert_eq!(outcome.is_ok(), allowed);
             }
+            assert!(listener.set_nonblocking(false).is_err(), "the other workers would hang in accept");
             let lock = nix::sys::socket::setsockopt(&listener, nix::sys::socket::sockopt::ReusePort, &true);
             assert!(refused(lock));
             let fast = nix::sys::socket::MsgFlags::from_bits_retain(libc::MSG_FASTOPEN);

@@ -125,6 +125,8 @@ const POSSIBLE: &[&str] = &[
     "bind of a TCP socket to 127.0.0.1",
     "listen of a TCP socket",
     "shutdown SHUT_RDWR of a listening socket",
+    "fcntl F_SETFL of a listening socket",
+    "ioctl FIONBIO of a listening socket",
     "setsockopt SO_REUSEPORT of a listening socket",
     "connect of a Unix socket to an abstract one",
     "sendto of a Unix socket to an abstract one",

@@ -113,6 +113,12 @@ attempts! {
     /// fcntl(2) F_SETLEASE: others are held up when they open the file.
     fn lease(file: BorrowedFd<'_>) = SYS_fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_RDLCK);
 
+    /// fcntl(2) F_SETFL: neither non-blocking nor appending, for all who share the open file.
+    fn clear_flags(file: BorrowedFd<'_>) = SYS_fcntl(file.as_raw_fd(), libc::F_SETFL, 0);
+
+    /// ioctl(2) FIONBIO: blocking, for all who share the open file.
+    fn make_blocking(file: BorrowedFd<'_>) = SYS_ioctl(file.as_raw_fd(), libc::FIONBIO, [0_i32; 1].as_ptr());
+
     /// ioctl(2) FIOASYNC: signals when something can be read.
     fn ask_for_signals(file: BorrowedFd<'_>) = SYS_ioctl(file.as_raw_fd(), libc::FIOASYNC, [1_i32; 1].as_ptr());
 
