@@ -63,7 +63,7 @@ const PLAIN: &[c_long] = &[
     libc::SYS_getsockopt,
     libc::SYS_getsockname,
     libc::SYS_getpeername,
-    // Bytes of files, logs and wake-up descriptors.
+    // Bytes of files, logs and wake-up descriptors. Not `pwritev2`: with RWF_NOAPPEND it overwrites a log.
     libc::SYS_read,
     libc::SYS_readv,
     libc::SYS_pread64,
@@ -73,7 +73,6 @@ const PLAIN: &[c_long] = &[
     libc::SYS_writev,
     libc::SYS_pwrite64,
     libc::SYS_pwritev,
-    libc::SYS_pwritev2,
     libc::SYS_lseek,
     libc::SYS_close,
     FADVISE64,

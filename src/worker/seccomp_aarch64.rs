@@ -66,7 +66,6 @@ const NUMBERS: &[(libc::c_long, i64)] = &[
     (libc::SYS_prlimit64, 261),
     (libc::SYS_pwrite64, 68),
     (libc::SYS_pwritev, 70),
-    (libc::SYS_pwritev2, 287),
     (libc::SYS_read, 63),
     (libc::SYS_readlinkat, 78),
     (libc::SYS_readv, 65),

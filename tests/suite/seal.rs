@@ -109,6 +109,7 @@ const POSSIBLE: &[&str] = &[
     "openat O_CREAT 04755 in the folder of uploads",
     "fchmod 04755 of an own file",
     "ftruncate of a descriptor from before the seal",
+    "fcntl F_SETFL of a descriptor from before the seal",
     "fallocate of a descriptor from before the seal",
     "fchmodat of an own file outside the root",
     "fchownat of an own file outside the root",

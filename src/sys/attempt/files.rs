@@ -65,6 +65,10 @@ attempts! {
     /// ftruncate(2) of an open file.
     fn truncate_open(file: BorrowedFd<'_>) = SYS_ftruncate(file.as_raw_fd(), 0_usize);
 
+    /// pwritev2(2) with RWF_NOAPPEND (Linux 6.9): writes no byte at the start of a file that is appended to.
+    fn overwrite(file: BorrowedFd<'_>) =
+        SYS_pwritev2(file.as_raw_fd(), NONE, 0_usize, 0_usize, 0_usize, RWF_NOAPPEND);
+
     /// fallocate(2) that cuts the first block out of an open file.
     fn punch_hole(file: BorrowedFd<'_>) = SYS_fallocate(
         file.as_raw_fd(),
@@ -132,6 +136,8 @@ attempts! {
 
 /// libc does not name it for every C library; fcntl(2) has it the same everywhere but on processors of the last century.
 const F_SETSIG: libc::c_int = 10;
+/// libc does not name it for every C library.
+const RWF_NOAPPEND: libc::c_int = 0x20;
 // SAFETY: it is made of numbers, and zeros are the default (openat2(2)).
 const FREELY: libc::open_how = unsafe { std::mem::zeroed() };
 

@@ -177,6 +177,16 @@ pub(super) const ACTS: &[Act] = &[
         attempt: |scene| attempt::truncate_open(scene.log.as_fd()),
     },
     Act {
+        name: "let a log be overwritten",
+        call: "fcntl F_SETFL of a descriptor from before the seal",
+        attempt: |scene| attempt::clear_flags(scene.log.as_fd()),
+    },
+    Act {
+        name: "overwrite a log",
+        call: "pwritev2 RWF_NOAPPEND of a descriptor from before the seal",
+        attempt: |scene| attempt::overwrite(scene.log.as_fd()),
+    },
+    Act {
         name: "cut a hole into a log",
         call: "fallocate of a descriptor from before the seal",
         attempt: |scene| attempt::punch_hole(scene.log.as_fd()),
