@@ -65,9 +65,9 @@ attempts! {
     /// ftruncate(2) of an open file.
     fn truncate_open(file: BorrowedFd<'_>) = SYS_ftruncate(file.as_raw_fd(), 0_usize);
 
-    /// pwritev2(2) with RWF_NOAPPEND (Linux 6.9): writes no byte at the start of a file that is appended to.
+    /// pwritev2(2) with RWF_NOAPPEND (Linux 6.9): writes over the first byte of a file that is appended to.
     fn overwrite(file: BorrowedFd<'_>) =
-        SYS_pwritev2(file.as_raw_fd(), NONE, 0_usize, 0_usize, 0_usize, RWF_NOAPPEND);
+        SYS_pwritev2(file.as_raw_fd(), [ONE_BYTE; 1].as_ptr(), 1_usize, 0_usize, 0_usize, RWF_NOAPPEND);
 
     /// fallocate(2) that cuts the first block out of an open file.
     fn punch_hole(file: BorrowedFd<'_>) = SYS_fallocate(
@@ -85,6 +85,19 @@ attempts! {
 
     /// utimensat(2): the present time.
     fn set_times(path: &CStr) = SYS_utimensat(libc::AT_FDCWD, path.as_ptr(), NOW, 0);
+
+    /// fchmod(2).
+    fn chmod_open(file: BorrowedFd<'_>) = SYS_fchmod(file.as_raw_fd(), 0o600);
+
+    /// fchown(2) to the owner that it has.
+    fn chown_open(file: BorrowedFd<'_>) = SYS_fchown(file.as_raw_fd(), -1, -1);
+
+    /// utimensat(2) without a path: the present time, of an open file.
+    fn set_times_open(file: BorrowedFd<'_>) = SYS_utimensat(file.as_raw_fd(), NONE, NOW, 0);
+
+    /// fsetxattr(2).
+    fn set_attribute_open(file: BorrowedFd<'_>) =
+        SYS_fsetxattr(file.as_raw_fd(), c"user.fileserv.check".as_ptr(), c"x".as_ptr(), 1_usize, 0);
 
     /// setxattr(2).
     fn set_attribute(path: &CStr) =
@@ -138,6 +151,7 @@ attempts! {
 const F_SETSIG: libc::c_int = 10;
 /// libc does not name it for every C library.
 const RWF_NOAPPEND: libc::c_int = 0x20;
+const ONE_BYTE: libc::iovec = libc::iovec { iov_base: c"x".as_ptr().cast_mut().cast(), iov_len: 1 };
 // SAFETY: it is made of numbers, and zeros are the default (openat2(2)).
 const FREELY: libc::open_how = unsafe { std::mem::zeroed() };
 

@@ -57,6 +57,10 @@ pub struct Scene {
     pub nice: i32,
     /// See there.
     pub limit: [u64; 2],
+    /// A file in the root, opened to be read as one that is served.
+    pub shown: File,
+    /// May anybody write anything?
+    pub writes: bool,
     /// May uploads make folders?
     pub makes_folders: bool,
     /// The roots of the configuration beneath which nobody may write.
@@ -118,6 +122,8 @@ impl Scene {
             program: File::open(Path::new(&*PROGRAM.to_string_lossy())).ok(),
             nice: attempt::own_nice(),
             limit: attempt::own_limit()?,
+            shown: File::open(folder.join("root/file"))?,
+            writes: false,
             makes_folders: false,
             read_only_roots: Vec::new(),
             folder,
@@ -133,7 +139,8 @@ impl Scene {
     /// What a worker keeps open besides what every worker has.
     #[must_use]
     pub fn fds(&self) -> Vec<BorrowedFd<'_>> {
-        let mut fds = vec![self.root.as_fd(), self.uploads.as_fd(), self.log.as_fd(), self.leased.as_fd()];
+        let mut fds =
+            vec![self.root.as_fd(), self.uploads.as_fd(), self.log.as_fd(), self.leased.as_fd(), self.shown.as_fd()];
         fds.extend(self.tcp.iter().map(AsFd::as_fd));
         fds.extend([self.datagrams.as_fd(), self.listener.as_fd(), self.common.as_fd()]);
         fds.extend(self.terminal.iter().chain(&self.program).map(AsFd::as_fd));
