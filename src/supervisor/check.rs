@@ -103,12 +103,13 @@ fn place(roots: &Sites<OwnedFd>) -> Result<PathBuf, StartError> {
 }
 
 fn try_all(mut config: Config, mut roots: Sites<OwnedFd>, logs: Logs, mut scene: Scene) -> io::Result<SandboxReport> {
+    scene.writes = config.sites.can_write();
     scene.makes_folders = config.uploads.make_folders;
     for (_, root) in roots.iter().filter(|(id, _)| !config.sites.get(*id).access.can_write()) {
         scene.read_only_roots.push(root.try_clone()?);
     }
     // The scene is one more site, with an upload folder if there is one anywhere.
-    config.sites.named.push(site_of(&scene, config.sites.can_write()));
+    config.sites.named.push(site_of(&scene, scene.writes));
     roots.named.push(scene.root.try_clone()?);
     let address = ListenAddress::Tcp(([127, 0, 0, 1], 0).into());
     let listener = Listener::bind_tcp(([127, 0, 0, 1], 0).into())?;

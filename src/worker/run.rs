@@ -80,8 +80,8 @@ pub(super) fn seal(heritage: &Heritage) -> Result<Sealed, Box<dyn std::error::Er
     // 6. No process and no thread more, and then the system call filter, on every thread.
     if config.sandbox != Sandbox::Off {
         limits::forbid_processes()?;
-        let filter =
-            seccomp::allow_only_needed_calls(Needs { folders: grants.makes_folders() }, config.sandbox_refusal);
+        let needs = Needs { folders: grants.makes_folders(), writes: config.sites.can_write() };
+        let filter = seccomp::allow_only_needed_calls(needs, config.sandbox_refusal);
         seal.add_filter(filter, config.sandbox)?;
     }
     if let Some(sweeper) = sweeper.as_ref().filter(|_| heritage.sweeps) {

@@ -19,6 +19,8 @@ use crate::config::SandboxRefusal;
 pub struct Needs {
     /// Uploads make the folders on their way.
     pub folders: bool,
+    /// Somebody may write somewhere.
+    pub writes: bool,
 }
 
 /// Allows the calls of the tables below to every thread of this process, and refuses all others, for ever. Gives how
@@ -55,16 +57,15 @@ const PLAIN: &[c_long] = &[
     #[cfg(target_arch = "x86_64")]
     libc::SYS_poll,
     libc::SYS_ppoll,
-    // Connections: accepted, read, written, ended. The flags of sends are looked at below.
+    // Connections: accepted, read, written. The flags of sends are looked at below, and so is how they end.
     libc::SYS_accept4,
     libc::SYS_recvfrom,
     libc::SYS_recvmsg,
     SENDFILE,
-    libc::SYS_shutdown,
     libc::SYS_getsockopt,
     libc::SYS_getsockname,
     libc::SYS_getpeername,
-    // Bytes of files, logs and wake-up descriptors.
+    // Bytes of files, logs and wake-up descriptors. Not `pwritev2`: with RWF_NOAPPEND it overwrites a log.
     libc::SYS_read,
     libc::SYS_readv,
     libc::SYS_pread64,
@@ -74,7 +75,6 @@ const PLAIN: &[c_long] = &[
     libc::SYS_writev,
     libc::SYS_pwrite64,
     libc::SYS_pwritev,
-    libc::SYS_pwritev2,
     libc::SYS_lseek,
     libc::SYS_close,
     FADVISE64,
@@ -87,21 +87,6 @@ const PLAIN: &[c_long] = &[
     libc::SYS_fstatfs,
     libc::SYS_getdents64,
     libc::SYS_readlinkat,
-    // Uploads: stable storage, the commit lock, and into place. Landlock refuses them to a worker that may not write.
-    // Not `ftruncate`, and `fallocate` in one mode only, see below: a log that was opened before the seal could be
-    // emptied with them. Permissions (looked at below), owners and attributes by descriptor only: by path they would reach
-    // files of this user outside the root.
-    libc::SYS_fsync,
-    libc::SYS_fdatasync,
-    libc::SYS_flock,
-    libc::SYS_fchown,
-    libc::SYS_flistxattr,
-    libc::SYS_fgetxattr,
-    libc::SYS_fsetxattr,
-    libc::SYS_renameat,
-    libc::SYS_renameat2,
-    libc::SYS_linkat,
-    libc::SYS_unlinkat,
     // Memory of the allocator and of threads' stacks; never executable, see below.
     libc::SYS_munmap,
     libc::SYS_mremap,
@@ -137,6 +122,25 @@ const PLAIN: &[c_long] = &[
     libc::SYS_getegid,
 ];
 
+/// What uploads and removals need besides: stable storage, the commit lock, and into place. Only where somebody may write:
+/// Landlock knows nothing of owners and attributes, and a descriptor for reading is enough to change them.
+/// Not `ftruncate`, and `fallocate` in one mode only, see below: a log that was opened before the seal could be emptied with
+/// them. Permissions (looked at below), owners and attributes by descriptor only: by path they would reach files of this
+/// user outside the root.
+const WRITING: &[c_long] = &[
+    libc::SYS_fsync,
+    libc::SYS_fdatasync,
+    libc::SYS_flock,
+    libc::SYS_fchown,
+    libc::SYS_flistxattr,
+    libc::SYS_fgetxattr,
+    libc::SYS_fsetxattr,
+    libc::SYS_renameat,
+    libc::SYS_renameat2,
+    libc::SYS_linkat,
+    libc::SYS_unlinkat,
+];
+
 // libc lacks two of them for 64-bit ARM; their numbers are those of the kernel's asm-generic/unistd.h.
 #[cfg(not(target_arch = "aarch64"))]
 use libc::{SYS_fadvise64 as FADVISE64, SYS_sendfile as SENDFILE};
@@ -148,7 +152,8 @@ const FADVISE64: c_long = 223;
 pub(super) type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 pub(super) fn rules(needs: Needs) -> Result<Rules, BackendError> {
-    let mut rules: Rules = PLAIN.iter().map(|call| (*call, Vec::new())).collect();
+    let writing = if needs.writes { WRITING } else { &[] };
+    let mut rules: Rules = PLAIN.iter().chain(writing).map(|call| (*call, Vec::new())).collect();
     for (call, conditions) in looked_at(needs) {
         let conditions: Result<Vec<_>, _> = conditions.into_iter().map(Argument::condition).collect();
         rules.entry(call).or_default().push(SeccompRule::new(conditions?)?);
@@ -194,29 +199,27 @@ fn looked_at(needs: Needs) -> Vec<(c_long, Vec<Argument>)> {
         // MSG_FASTOPEN would connect a socket without connect(2), past Landlock's rule for it.
         (libc::SYS_sendto, vec![Lacks(3, bits(libc::MSG_FASTOPEN))]),
         (libc::SYS_sendmsg, vec![Lacks(2, bits(libc::MSG_FASTOPEN))]),
+        // The end of sending only: a listener takes no notice of that. One that may receive no more is dead in all
+        // processes that share it, for good.
+        (libc::SYS_shutdown, vec![Is(1, bits(libc::SHUT_WR))]),
         // No set-user-id, set-group-id or sticky bit. Without a file to be made the mode is no argument.
         (libc::SYS_openat, vec![Lacks(2, MAKES_FILE)]),
         (libc::SYS_openat, vec![Lacks(3, SPECIAL_BITS)]),
-        (libc::SYS_fchmod, vec![Lacks(1, SPECIAL_BITS)]),
         // No memory that holds code.
         (libc::SYS_mmap, vec![Lacks(2, bits(libc::PROT_EXEC))]),
         (libc::SYS_mprotect, vec![Lacks(2, bits(libc::PROT_EXEC))]),
-        // Times by descriptor only (a null path), for the reason given for permissions.
-        (libc::SYS_utimensat, vec![IsNull(1)]),
-        // Room for an upload. The other modes change a file: they cut holes into it, or its length.
-        (libc::SYS_fallocate, vec![Is(1, bits(libc::FALLOC_FL_KEEP_SIZE))]),
         // Looking at one's own limits, not setting them, and nobody else's.
         (libc::SYS_prlimit64, vec![Is(0, 0), IsNull(2)]),
         // A thread's name.
         (libc::SYS_prctl, vec![Is(0, bits(libc::PR_SET_NAME))]),
         // abort(3): to oneself.
         (libc::SYS_tgkill, vec![Is(0, own_process), Is(2, bits(libc::SIGABRT))]),
-        // Non-blocking mode, and how much of what was sent the peer has not acknowledged.
-        (libc::SYS_ioctl, vec![Is(1, ioctl(libc::FIONBIO))]),
+        // How much of what was sent the peer has not acknowledged. Not FIONBIO, see F_SETFL.
         (libc::SYS_ioctl, vec![Is(1, ioctl(libc::TIOCOUTQ))]),
     ];
-    // Not F_SETOWN, F_SETSIG and F_SETLEASE, which make the kernel send signals for us.
-    for command in [libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, libc::F_SETFL, libc::F_DUPFD_CLOEXEC] {
+    // Not F_SETOWN, F_SETSIG and F_SETLEASE, which make the kernel send signals for us; nor F_SETFL: listeners and logs
+    // are shared, and a blocking listener hangs the other workers, a log that is not appended to can be overwritten.
+    for command in [libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, libc::F_DUPFD_CLOEXEC] {
         calls.push((libc::SYS_fcntl, vec![Is(1, bits(command))]));
     }
     // Not SO_ATTACH_FILTER and its like: the listening sockets belong to all workers.
@@ -224,6 +227,15 @@ fn looked_at(needs: Needs) -> Vec<(c_long, Vec<Argument>)> {
         [libc::TCP_NODELAY, libc::TCP_CORK, libc::TCP_QUICKACK, libc::TCP_USER_TIMEOUT, libc::TCP_NOTSENT_LOWAT]
     {
         calls.push((libc::SYS_setsockopt, vec![Is(1, bits(libc::IPPROTO_TCP)), Is(2, bits(option))]));
+    }
+    if needs.writes {
+        calls.extend([
+            (libc::SYS_fchmod, vec![Lacks(1, SPECIAL_BITS)]),
+            // Times by descriptor only (a null path), for the reason given for permissions.
+            (libc::SYS_utimensat, vec![IsNull(1)]),
+            // Room for an upload. The other modes change a file: they cut holes into it, or its length.
+            (libc::SYS_fallocate, vec![Is(1, bits(libc::FALLOC_FL_KEEP_SIZE))]),
+        ]);
     }
     if needs.folders {
         calls.push((libc::SYS_mkdirat, vec![Lacks(2, SPECIAL_BITS)]));
@@ -263,9 +275,13 @@ mod tests {
 
     /// The filter can't be taken off, so each test has a process of its own.
     fn sealed<T>(prepare: impl FnOnce() -> T, test: impl FnOnce(T)) {
+        sealed_for(Needs { writes: true, folders: false }, prepare, test);
+    }
+
+    fn sealed_for<T>(needs: Needs, prepare: impl FnOnce() -> T, test: impl FnOnce(T)) {
         let child = fork(|| {
             let prepared = prepare();
-            allow_only_needed_calls(Needs::default(), SandboxRefusal::Errno).unwrap();
+            allow_only_needed_calls(needs, SandboxRefusal::Errno).unwrap();
             test(prepared);
             ExitCode::SUCCESS
         });
@@ -287,7 +303,6 @@ mod tests {
         sealed(prepare, |(listener, mut client)| {
             let (mut connection, _) = listener.accept().unwrap();
             connection.set_nodelay(true).unwrap();
-            connection.set_nonblocking(true).unwrap();
             connection.write_all(b"hello").unwrap();
             let mut bytes = [0; 5];
             client.read_exact(&mut bytes).unwrap();
@@ -384,6 +399,28 @@ mod tests {
     }
 
     #[test]
+    fn who_only_reads_changes_nothing_by_descriptor() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        File::create(&path).unwrap();
+        let shown = File::open(&path).unwrap();
+        sealed_for(
+            Needs::default(),
+            || (),
+            |()| {
+                use nix::sys::stat::{Mode, fchmod, futimens};
+                let now = nix::sys::time::TimeSpec::new(0, 0);
+                assert!(refused(fchmod(&shown, Mode::S_IRUSR)));
+                assert!(refused(nix::unistd::fchown(&shown, None, None)));
+                assert!(refused(futimens(&shown, &now, &now)));
+                assert!(shown.sync_all().is_err());
+                assert!(std::fs::rename(&path, folder.path().join("b")).is_err());
+                assert!(std::fs::remove_file(&path).is_err());
+            },
+        );
+    }
+
+    #[test]
     fn no_code_is_made_and_no_filter_put_on_a_shared_socket() {
         let prepare = || TcpListener::bind("127.0.0.1:0").unwrap();
         sealed(prepare, |listener| {
@@ -395,6 +432,7 @@ mod tests {
                 let outcome = unsafe { mmap_anonymous(None, length, protection, MapFlags::MAP_PRIVATE) };
                 assert_eq!(outcome.is_ok(), allowed);
             }
+            assert!(listener.set_nonblocking(false).is_err(), "the other workers would hang in accept");
             let lock = nix::sys::socket::setsockopt(&listener, nix::sys::socket::sockopt::ReusePort, &true);
             assert!(refused(lock));
             let fast = nix::sys::socket::MsgFlags::from_bits_retain(libc::MSG_FASTOPEN);

@@ -65,6 +65,10 @@ attempts! {
     /// ftruncate(2) of an open file.
     fn truncate_open(file: BorrowedFd<'_>) = SYS_ftruncate(file.as_raw_fd(), 0_usize);
 
+    /// pwritev2(2) with RWF_NOAPPEND (Linux 6.9): writes over the first byte of a file that is appended to.
+    fn overwrite(file: BorrowedFd<'_>) =
+        SYS_pwritev2(file.as_raw_fd(), [ONE_BYTE; 1].as_ptr(), 1_usize, 0_usize, 0_usize, RWF_NOAPPEND);
+
     /// fallocate(2) that cuts the first block out of an open file.
     fn punch_hole(file: BorrowedFd<'_>) = SYS_fallocate(
         file.as_raw_fd(),
@@ -81,6 +85,19 @@ attempts! {
 
     /// utimensat(2): the present time.
     fn set_times(path: &CStr) = SYS_utimensat(libc::AT_FDCWD, path.as_ptr(), NOW, 0);
+
+    /// fchmod(2).
+    fn chmod_open(file: BorrowedFd<'_>) = SYS_fchmod(file.as_raw_fd(), 0o600);
+
+    /// fchown(2) to the owner that it has.
+    fn chown_open(file: BorrowedFd<'_>) = SYS_fchown(file.as_raw_fd(), -1, -1);
+
+    /// utimensat(2) without a path: the present time, of an open file.
+    fn set_times_open(file: BorrowedFd<'_>) = SYS_utimensat(file.as_raw_fd(), NONE, NOW, 0);
+
+    /// fsetxattr(2).
+    fn set_attribute_open(file: BorrowedFd<'_>) =
+        SYS_fsetxattr(file.as_raw_fd(), c"user.fileserv.check".as_ptr(), c"x".as_ptr(), 1_usize, 0);
 
     /// setxattr(2).
     fn set_attribute(path: &CStr) =
@@ -113,6 +130,12 @@ attempts! {
     /// fcntl(2) F_SETLEASE: others are held up when they open the file.
     fn lease(file: BorrowedFd<'_>) = SYS_fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_RDLCK);
 
+    /// fcntl(2) F_SETFL: neither non-blocking nor appending, for all who share the open file.
+    fn clear_flags(file: BorrowedFd<'_>) = SYS_fcntl(file.as_raw_fd(), libc::F_SETFL, 0);
+
+    /// ioctl(2) FIONBIO: blocking, for all who share the open file.
+    fn make_blocking(file: BorrowedFd<'_>) = SYS_ioctl(file.as_raw_fd(), libc::FIONBIO, [0_i32; 1].as_ptr());
+
     /// ioctl(2) FIOASYNC: signals when something can be read.
     fn ask_for_signals(file: BorrowedFd<'_>) = SYS_ioctl(file.as_raw_fd(), libc::FIOASYNC, [1_i32; 1].as_ptr());
 
@@ -126,6 +149,9 @@ attempts! {
 
 /// libc does not name it for every C library; fcntl(2) has it the same everywhere but on processors of the last century.
 const F_SETSIG: libc::c_int = 10;
+/// libc does not name it for every C library.
+const RWF_NOAPPEND: libc::c_int = 0x20;
+const ONE_BYTE: libc::iovec = libc::iovec { iov_base: c"x".as_ptr().cast_mut().cast(), iov_len: 1 };
 // SAFETY: it is made of numbers, and zeros are the default (openat2(2)).
 const FREELY: libc::open_how = unsafe { std::mem::zeroed() };
 

@@ -20,6 +20,9 @@ attempts! {
     /// listen(2): without bind(2) the kernel chooses the port.
     fn listen(socket: BorrowedFd<'_>) = SYS_listen(socket.as_raw_fd(), 1);
 
+    /// shutdown(2) of a socket that all workers share: nobody can connect any more.
+    fn shut_down(socket: BorrowedFd<'_>) = SYS_shutdown(socket.as_raw_fd(), libc::SHUT_RDWR);
+
     /// setsockopt(2) SO_REUSEPORT of a socket that all workers share.
     fn share_port(socket: BorrowedFd<'_>) = SYS_setsockopt(
         socket.as_raw_fd(),

@@ -177,6 +177,16 @@ pub(super) const ACTS: &[Act] = &[
         attempt: |scene| attempt::truncate_open(scene.log.as_fd()),
     },
     Act {
+        name: "let a log be overwritten",
+        call: "fcntl F_SETFL of a descriptor from before the seal",
+        attempt: |scene| attempt::clear_flags(scene.log.as_fd()),
+    },
+    Act {
+        name: "overwrite a log",
+        call: "pwritev2 RWF_NOAPPEND of a descriptor from before the seal",
+        attempt: |scene| attempt::overwrite(scene.log.as_fd()),
+    },
+    Act {
         name: "cut a hole into a log",
         call: "fallocate of a descriptor from before the seal",
         attempt: |scene| attempt::punch_hole(scene.log.as_fd()),
@@ -210,6 +220,39 @@ pub(super) const ACTS: &[Act] = &[
         name: "list attributes by path",
         call: "listxattr of an own file outside the root",
         attempt: |scene| attempt::list_attributes(&scene.path("away/owned")?),
+    },
+    // Where uploads are allowed, their descriptors need these calls: the same by path is tried in their place.
+    Act {
+        name: "change permissions of what is only read, unless uploads are allowed",
+        call: "fchmod of a served file",
+        attempt: |scene| match scene.writes {
+            true => attempt::chmod(&scene.path("away/owned")?),
+            false => attempt::chmod_open(scene.shown.as_fd()),
+        },
+    },
+    Act {
+        name: "change its owner, unless uploads are allowed",
+        call: "fchown of a served file",
+        attempt: |scene| match scene.writes {
+            true => attempt::chown(&scene.path("away/owned")?),
+            false => attempt::chown_open(scene.shown.as_fd()),
+        },
+    },
+    Act {
+        name: "change its times, unless uploads are allowed",
+        call: "utimensat without a path of a served file",
+        attempt: |scene| match scene.writes {
+            true => attempt::set_times(&scene.path("away/owned")?),
+            false => attempt::set_times_open(scene.shown.as_fd()),
+        },
+    },
+    Act {
+        name: "change its attributes, unless uploads are allowed",
+        call: "fsetxattr of a served file",
+        attempt: |scene| match scene.writes {
+            true => attempt::set_attribute(&scene.path("away/owned")?),
+            false => attempt::set_attribute_open(scene.shown.as_fd()),
+        },
     },
     Act { name: "watch files elsewhere", call: "inotify_init1", attempt: |_| attempt::watch_files() },
     Act { name: "watch all files", call: "fanotify_init", attempt: |_| attempt::watch_all_files() },

@@ -69,6 +69,21 @@ pub(super) const ACTS: &[Act] = &[
         attempt: |scene| attempt::listen(scene.tcp[3].as_fd()),
     },
     Act {
+        name: "end the service of all workers",
+        call: "shutdown SHUT_RDWR of a listening socket",
+        attempt: |scene| attempt::shut_down(scene.common.as_fd()),
+    },
+    Act {
+        name: "let the other workers hang in accept",
+        call: "fcntl F_SETFL of a listening socket",
+        attempt: |scene| attempt::clear_flags(scene.common.as_fd()),
+    },
+    Act {
+        name: "let them hang there, the older way",
+        call: "ioctl FIONBIO of a listening socket",
+        attempt: |scene| attempt::make_blocking(scene.common.as_fd()),
+    },
+    Act {
         name: "share a port with others",
         call: "setsockopt SO_REUSEPORT of a listening socket",
         attempt: |scene| attempt::share_port(scene.listener.as_fd()),

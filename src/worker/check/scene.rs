@@ -45,6 +45,8 @@ pub struct Scene {
     pub datagrams: UnixDatagram,
     /// Somebody listens here.
     pub listener: TcpListener,
+    /// A second one: acts that would spoil it for all are tried on this.
+    pub common: TcpListener,
     /// And here, without a path.
     pub abstract_name: Vec<u8>,
     /// A terminal of our own, if there may be one.
@@ -55,6 +57,10 @@ pub struct Scene {
     pub nice: i32,
     /// See there.
     pub limit: [u64; 2],
+    /// A file in the root, opened to be read as one that is served.
+    pub shown: File,
+    /// May anybody write anything?
+    pub writes: bool,
     /// May uploads make folders?
     pub makes_folders: bool,
     /// The roots of the configuration beneath which nobody may write.
@@ -109,12 +115,15 @@ impl Scene {
             leased: File::open(folder.join("away/leased"))?,
             datagrams: UnixDatagram::unbound()?,
             listener: TcpListener::bind(("127.0.0.1", 0))?,
+            common: TcpListener::bind(("127.0.0.1", 0))?,
             _abstract_listener: UnixDatagram::bind_addr(&address)?,
             abstract_name,
             terminal: attempt::own_terminal().ok(),
             program: File::open(Path::new(&*PROGRAM.to_string_lossy())).ok(),
             nice: attempt::own_nice(),
             limit: attempt::own_limit()?,
+            shown: File::open(folder.join("root/file"))?,
+            writes: false,
             makes_folders: false,
             read_only_roots: Vec::new(),
             folder,
@@ -130,9 +139,10 @@ impl Scene {
     /// What a worker keeps open besides what every worker has.
     #[must_use]
     pub fn fds(&self) -> Vec<BorrowedFd<'_>> {
-        let mut fds = vec![self.root.as_fd(), self.uploads.as_fd(), self.log.as_fd(), self.leased.as_fd()];
+        let mut fds =
+            vec![self.root.as_fd(), self.uploads.as_fd(), self.log.as_fd(), self.leased.as_fd(), self.shown.as_fd()];
         fds.extend(self.tcp.iter().map(AsFd::as_fd));
-        fds.extend([self.datagrams.as_fd(), self.listener.as_fd()]);
+        fds.extend([self.datagrams.as_fd(), self.listener.as_fd(), self.common.as_fd()]);
         fds.extend(self.terminal.iter().chain(&self.program).map(AsFd::as_fd));
         fds.extend(self.read_only_roots.iter().map(AsFd::as_fd));
         fds
