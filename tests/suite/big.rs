@@ -34,25 +34,27 @@ fn five_gibibytes_go_down_and_up_with_flat_memory() {
     sparse(&site, "five");
     let server = Server::with(site, &format!("workers = 2\nlimits.body_bytes = {SIZE}\n{EVERYTHING}"));
     let workers = server.workers();
-    let expected = tools::sha256sum(&server.site.path("five"));
+    // Compared and not hashed: that takes a fraction of the time, and would name the first byte that differs.
+    let file = server.site.path("five");
+    let file = file.to_str().unwrap();
 
     let mut curl = Command::new("curl");
     curl.args(["-q", "-sS", "--fail", "--noproxy", "*", &server.url("/five")]).stdout(Stdio::piped());
     let mut curl = curl.spawn().unwrap();
-    let sum = Command::new("sha256sum").stdin(curl.stdout.take().unwrap()).output().unwrap();
+    let mut compare = Command::new("cmp");
+    compare.args([file, "-"]).stdin(curl.stdout.take().unwrap());
+    tools::succeed(&mut compare);
     assert!(curl.wait().unwrap().success());
-    assert!(String::from_utf8_lossy(&sum.stdout).starts_with(&expected), "what came down is what is there");
     assert_small(&workers);
 
     let tail = server.connect().get_with("/five", &["Range: bytes=-8"]);
     assert_eq!(tail.field("content-range"), Some(format!("bytes {}-{}/{SIZE}", SIZE - 8, SIZE - 1).as_str()));
     assert_eq!(tail.body, ((SIZE - 8) ^ 0x5bd1_e995_97f4_a7c5).to_be_bytes());
 
-    let file = server.site.path("five");
     let url = server.url("/uploaded");
-    let status = tools::curl(&["-T", file.to_str().unwrap(), "-o", "/dev/null", "-w", "%{http_code}", &url]);
+    let status = tools::curl(&["-T", file, "-o", "/dev/null", "-w", "%{http_code}", &url]);
     assert_eq!(status, "201");
     assert_small(&workers);
-    assert_eq!(tools::sha256sum(&server.site.path("uploaded")), expected, "what went up is what is there");
+    tools::run("cmp", &[file, server.site.path("uploaded").to_str().unwrap()]);
     server.assert_same_workers(&workers);
 }
