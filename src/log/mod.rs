@@ -82,6 +82,16 @@ impl Logs {
         [&self.0.access, self.0.error.sink()].into_iter().filter_map(Sink::fd).collect()
     }
 
+    /// Where a message can be written that does not come by this type: what the error log writes to, unless it is syslog,
+    /// which takes no such text.
+    #[must_use]
+    pub fn raw_error(&self) -> Option<BorrowedFd<'_>> {
+        match self.0.error.sink() {
+            Sink::Output(output) => Some(output.as_fd()),
+            Sink::Off | Sink::Syslog(_) => None,
+        }
+    }
+
     /// The folder of the syslog daemon's socket, if that is logged to and there is one. The socket itself is another one
     /// after each start of the daemon.
     #[must_use]

@@ -97,13 +97,15 @@ fn inherit(heritage: &Heritage, supervisor: ProcessId, also: &[BorrowedFd<'_>]) 
     // 1. (The fork made this process deaf to signals.) It dies with its supervisor, or now if it has none any more.
     process::die_with(supervisor)?;
     // 2. What is not in the heritage is left behind: the signal pipe, the other workers' lines, and whatever the
-    //    starter of the supervisor left open, such as a folder outside the roots.
+    //    starter of the supervisor left open, such as a folder outside the roots or the terminal. Logs have descriptors
+    //    of their own.
     let mut keep = vec![heritage.control.as_fd()];
     keep.extend(heritage.roots.iter().map(|(_, root)| root.as_fd()));
     keep.extend(heritage.entrances.iter().map(|entrance| entrance.listener.as_fd()));
     keep.extend(heritage.logs.fds());
     keep.extend(also);
     process::close_all_but(&keep)?;
+    process::leave_standard_output(heritage.logs.raw_error())?;
     // 3. From now on the board is this worker's.
     heritage.board.take_over(ProcessId::own().number(), heritage.generation);
     Ok(())

@@ -199,6 +199,27 @@ pub fn leave_standard_input() -> io::Result<()> {
     Ok(nix::unistd::dup2_stdin(null)?)
 }
 
+/// Standard output and error are no longer what the starter left there: a terminal is open for reading as well. Standard
+/// output leads nowhere, standard error to `errors` (for the last words of a panic or of the C library), or nowhere.
+///
+/// # Errors
+/// As open(2) and dup3(2).
+pub fn leave_standard_output(errors: Option<BorrowedFd<'_>>) -> io::Result<()> {
+    let null = std::fs::File::options().write(true).open("/dev/null")?;
+    nix::unistd::dup2_stdout(&null)?;
+    lead_standard_error(errors.unwrap_or(std::os::fd::AsFd::as_fd(&null)))
+}
+
+/// Leads standard error to `errors`: by dup3(2), the one of its family that the seal lets pass.
+///
+/// # Errors
+/// As dup3(2).
+pub fn lead_standard_error(errors: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: both are numbers of open files, and nobody owns standard error: it is only ever borrowed.
+    let outcome = unsafe { libc::dup3(errors.as_raw_fd(), libc::STDERR_FILENO, libc::O_CLOEXEC) };
+    if outcome < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// Closes every descriptor above standard error but `keep`. For a forked child only, before it goes on to code that
 /// knows no others: it leaves the parent's pipes, sockets and whatever the starter left open behind, known or not.
 /// The parent's values that own them must not be used any more, which holds because the child never returns to it.
@@ -332,6 +353,23 @@ mod tests {
             ExitCode::from(u8::from(!open(&kept) || open(&stray)))
         });
         assert_eq!(wait(child.unwrap()).unwrap(), Ended::Exited(0));
+    }
+
+    #[test]
+    fn standard_output_and_error_are_no_longer_those_of_the_starter() {
+        let (mut reader, errors) = io::pipe().unwrap();
+        let null = nix::sys::stat::stat("/dev/null").unwrap().st_rdev;
+        let is_null = |fd: BorrowedFd<'_>| nix::sys::stat::fstat(fd).is_ok_and(|it| it.st_rdev == null);
+        let child = fork(|| {
+            let led = leave_standard_output(Some(errors.as_fd())).is_ok()
+                && is_null(std::os::fd::AsFd::as_fd(&io::stdout()))
+                && io::Write::write_all(&mut io::stderr(), b"last words").is_ok();
+            let left = leave_standard_output(None).is_ok() && is_null(std::os::fd::AsFd::as_fd(&io::stderr()));
+            ExitCode::from(u8::from(!led || !left))
+        });
+        drop(errors);
+        assert_eq!(wait(child.unwrap()).unwrap(), Ended::Exited(0));
+        assert_eq!(io::read_to_string(&mut reader).unwrap(), "last words");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::event_loop::{EventLoop, Phase};
 use crate::log::Logs;
 use crate::stats::WorkerState;
 use crate::sys::control::{Order, Received, WorkerEnd};
+use crate::sys::process;
 
 impl EventLoop {
     pub(super) fn obey(&mut self, control: &WorkerEnd) {
@@ -41,6 +42,10 @@ impl EventLoop {
         self.vitals.publish(self.board, &self.desk, &self.desk.logs);
         if let Ok(logs) = Logs::from_fds(&self.desk.config.log, fds) {
             self.desk.access_log.reopen(&logs);
+            if let Some(errors) = logs.raw_error() {
+                // If it fails, last words go to the old one.
+                let _ = process::lead_standard_error(errors);
+            }
             self.desk.logs = logs;
         }
     }

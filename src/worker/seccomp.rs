@@ -214,6 +214,8 @@ fn looked_at(needs: Needs) -> Vec<(c_long, Vec<Argument>)> {
         (libc::SYS_prctl, vec![Is(0, bits(libc::PR_SET_NAME))]),
         // abort(3): to oneself.
         (libc::SYS_tgkill, vec![Is(0, own_process), Is(2, bits(libc::SIGABRT))]),
+        // Last words go where the error log goes, also after it was opened anew.
+        (libc::SYS_dup3, vec![Is(1, bits(libc::STDERR_FILENO))]),
         // How much of what was sent the peer has not acknowledged. Not FIONBIO, see F_SETFL.
         (libc::SYS_ioctl, vec![Is(1, ioctl(libc::TIOCOUTQ))]),
     ];

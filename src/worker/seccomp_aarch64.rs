@@ -14,6 +14,7 @@ const NUMBERS: &[(libc::c_long, i64)] = &[
     (libc::SYS_clock_gettime, 113),
     (libc::SYS_clock_nanosleep, 115),
     (libc::SYS_close, 57),
+    (libc::SYS_dup3, 24),
     (libc::SYS_epoll_ctl, 21),
     (libc::SYS_epoll_pwait, 22),
     (libc::SYS_epoll_pwait2, 441),
