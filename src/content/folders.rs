@@ -106,7 +106,9 @@ impl Ancestors {
                 Ok(folder) => folder,
                 // One that may be entered but not read is older than this server's work in it, and the file is stored:
                 // only a sync that fails may say otherwise.
-                Err(error) if matches!(OpenFailure::of(&error), OpenFailure::Forbidden | OpenFailure::Absent) => continue,
+                Err(error) if matches!(OpenFailure::of(&error), OpenFailure::Forbidden | OpenFailure::Absent) => {
+                    continue;
+                }
                 Err(error) => return Err(error),
             };
             if file::identity(&folder)?.kind == FileKind::Directory {

@@ -18,7 +18,8 @@ pub(in crate::content) fn expire_entry(folder: &File, name: &[u8], our_uid: u32,
     };
     let is_old = |identity: &Identity| identity.modified_seconds() < before;
     let look = || (find(Kind::Part), find(Kind::Record));
-    let has_expired = |(part, record): (Option<Identity>, Option<Identity>)| [part, record].iter().flatten().all(is_old);
+    let has_expired =
+        |(part, record): (Option<Identity>, Option<Identity>)| [part, record].iter().flatten().all(is_old);
     let remove = |kind: Kind| file::remove_entry(folder.as_fd(), id.name(kind).as_bytes());
     let (part, record) = look();
     if !has_expired((part, record)) {

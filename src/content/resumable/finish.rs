@@ -184,9 +184,7 @@ impl Finishing {
                 }
                 Ok(over(response))
             }
-            Err(refusal)
-                if matches!(refusal.status, Status::SERVICE_UNAVAILABLE | Status::INSUFFICIENT_STORAGE) =>
-            {
+            Err(refusal) if matches!(refusal.status, Status::SERVICE_UNAVAILABLE | Status::INSUFFICIENT_STORAGE) => {
                 Err(refusal)
             }
             Err(refusal) => {

@@ -77,9 +77,7 @@ fn quotas_hold_for_the_whole() {
     // What has come is kept until there is room.
     assert_eq!(offset(&mut client, &address), 150_000);
     std::fs::remove_file(server.site.path("large.bin")).unwrap();
-    until("the operator's tidying is noticed", || {
-        append(&mut client, &address, 150_000, LAST, b"").status == 201
-    });
+    until("the operator's tidying is noticed", || append(&mut client, &address, 150_000, LAST, b"").status == 201);
     assert_eq!(server.site.read("f").len(), 150_000);
 }
 
