@@ -149,9 +149,8 @@ fn prepare(source: Source, handed: &mut Handed, program: Program) -> Result<Supe
     let roots = open_roots(&config.sites)?;
     // 6. Map the boards: two a worker, for a reload has two generations for a while; and one for who is replaced.
     let boards = boards(config.workers).map_err(system("map the boards"))?;
-    // 7. Room for every connection and its file; raising a hard limit wants root. No core file, here and in workers.
-    let files_wanted =
-        config.limits.connections.saturating_mul(2).saturating_add(OTHER_FILES + config.sites.named.len()) as u64;
+    // 7. Room for every connection and its files; raising a hard limit wants root. No core file, here and in workers.
+    let files_wanted = files_wanted(&config);
     let files = limits::allow_open_files(files_wanted).map_err(system("raise the limit of open files"))?;
     limits::forbid_core().map_err(system("forbid core files"))?;
     // 8. Become the service user, for ever; then shut this process's memory to others of that user.
@@ -204,6 +203,13 @@ fn prepare(source: Source, handed: &mut Handed, program: Program) -> Result<Supe
         drops_before: 0,
         phase: Phase::Starting,
     })
+}
+
+/// How many descriptors a worker may want: a connection and its file; and where somebody may write, an upload with its
+/// folder, what it is kept in, and the root. A quota or two and a lock fit into what the others don't use.
+fn files_wanted(config: &Config) -> u64 {
+    let each = if config.sites.can_write() { 4 } else { 2 };
+    config.limits.connections.saturating_mul(each).saturating_add(OTHER_FILES + config.sites.named.len()) as u64
 }
 
 /// The pid file: made here, or handed over with its lock.
