@@ -58,3 +58,34 @@ fn page_of_another_site_writes_with_a_password_only_where_credentials_are_allowe
     assert_eq!(ask("PUT", "/open/new", "X: y").status, 201);
     assert_eq!(server.connect().request("POST", "/hello.txt", &[ALICE], b"ours").status, 204);
 }
+
+#[test]
+fn what_is_served_of_another_path_is_as_private_as_that() {
+    let site = Site::sample();
+    site.write("index.html", "for the neighbours");
+    site.write("open/page.html", "page");
+    site.write("open/page.html.gz", "page in gzip");
+    site.settle();
+    let near = "allow = \"read\"\nclients = \"127.0.0.0/8\"\n";
+    let config = format!(
+        "workers = 1\nprecompressed = \"gzip\"\nfallback = \"/index.html\"\n\
+         [[access]]\npath = \"/\"\n{near}\
+         [[access]]\npath = \"/open/\"\nallow = \"read\"\n\
+         [[access]]\npath = \"/open/page.html.gz\"\n{near}"
+    );
+    let server = Server::with(site, &config);
+    let gzip = ["Accept-Encoding: gzip"];
+    // Twice: the second answer comes from the cache.
+    for _ in 0..2 {
+        let page = server.connect().get("/open/nothing");
+        assert_eq!((page.text(), cache_control(&page)), ("for the neighbours", vec!["private"]));
+        let sibling = server.connect().get_with("/open/page.html", &gzip);
+        assert_eq!(sibling.field("Content-Encoding"), Some("gzip"));
+        assert_eq!(cache_control(&sibling), ["private"]);
+        let plain = server.connect().get("/open/page.html");
+        assert_eq!((plain.text(), cache_control(&plain)), ("page", vec![]));
+        let tag = format!("If-None-Match: {}", sibling.field("ETag").unwrap());
+        let unchanged = server.connect().get_with("/open/page.html", &[gzip[0], &tag]);
+        assert_eq!((unchanged.status, cache_control(&unchanged)), (304, vec!["private"]));
+    }
+}
