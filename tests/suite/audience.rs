@@ -89,3 +89,18 @@ fn what_is_served_of_another_path_is_as_private_as_that() {
         assert_eq!((unchanged.status, cache_control(&unchanged)), (304, vec!["private"]));
     }
 }
+
+#[test]
+fn configured_cache_control_does_not_open_what_is_for_users() {
+    let site = Site::sample();
+    let users = users(&site);
+    let config = format!(
+        "workers = 1\nusers_file = {users:?}\n[[access]]\npath = \"/\"\nallow = \"read\"\n\
+         [[access]]\npath = \"/folder/\"\nallow = \"read\"\nusers = \"any\"\n\
+         [[fields]]\npath = \"/\"\nset = {{ \"Cache-Control\" = \"public, max-age=3600\" }}\n"
+    );
+    let server = Server::with(site, &config);
+    let private = server.connect().get_with("/folder/inner.txt", &[ALICE]);
+    assert_eq!((private.status, cache_control(&private)), (200, vec!["private", "public, max-age=3600"]));
+    assert_eq!(cache_control(&server.connect().get("/hello.txt")), ["public, max-age=3600"]);
+}
