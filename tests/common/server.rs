@@ -274,7 +274,8 @@ pub(crate) fn binary() -> &'static str {
 fn config_text(site: &Site, listen: &str, config: &str) -> String {
     let user = if is_root() { format!("user = {SERVICE_USER:?}\n") } else { String::new() };
     // A call that a worker needs and may not make is a death that no test can overlook.
-    format!("sandbox_refusal = \"kill\"\nlisten = [{listen:?}]\nroot = {:?}\n{user}{config}", site.root())
+    let refusal = if config.contains("sandbox_refusal") { "" } else { "sandbox_refusal = \"kill\"\n" };
+    format!("{refusal}listen = [{listen:?}]\nroot = {:?}\n{user}{config}", site.root())
 }
 
 /// What a process says, line by line, gathered by a thread a stream.

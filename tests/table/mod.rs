@@ -89,12 +89,18 @@ pub(crate) fn lay_out(root: &Path, give: &dyn Fn(&Path)) {
     reset(root, give);
 }
 
-/// Makes `/inbox/` as it is at the start of a conversation: one file, and a folder.
+/// Makes `/inbox/` as it is at the start of a conversation: one file, and a folder. The folder itself stays: it is the one
+/// that workers were sealed to write in.
 pub(crate) fn reset(root: &Path, give: &dyn Fn(&Path)) {
     let inbox = root.join("inbox");
-    let _ = fs::remove_dir_all(&inbox);
-    fs::create_dir_all(inbox.join("sub")).unwrap();
+    fs::create_dir_all(&inbox).unwrap();
     give(&inbox);
+    for entry in fs::read_dir(&inbox).unwrap() {
+        let entry = entry.unwrap();
+        let remove = if entry.file_type().unwrap().is_dir() { fs::remove_dir_all } else { fs::remove_file };
+        remove(entry.path()).unwrap();
+    }
+    fs::create_dir(inbox.join("sub")).unwrap();
     give(&inbox.join("sub"));
     put(&inbox.join("old.txt"), "old\n", give);
 }

@@ -9,6 +9,9 @@ fn server(config: &str) -> Server {
     Server::with(Site::sample(), &format!("workers = 1\n{config}{EVERYTHING}"))
 }
 
+/// The tracer fails a call by making another one of it, of which the seal knows nothing.
+const UNDER_INJECTION: &str = "sandbox_refusal = \"errno\"\n";
+
 /// The place of the only call that is this one.
 fn the<'c>(calls: &'c [Call], what: &str, is_it: impl Fn(&str) -> bool) -> &'c Call {
     let found: Vec<_> = calls.iter().filter(|call| is_it(&call.text)).collect();
@@ -89,7 +92,7 @@ fn made_folders_are_stored_with_their_parents_before_the_answer() {
 
 #[test]
 fn failed_sync_of_a_file_is_not_tried_again_and_the_old_file_stands() {
-    let server = server("");
+    let server = server(UNDER_INJECTION);
     let test = "failed_sync_of_a_file_is_not_tried_again_and_the_old_file_stands";
     let load = |client: &mut Client| {
         assert_eq!(client.request("PUT", "/hello.txt", &[], b"x").status, 500);
@@ -103,7 +106,7 @@ fn failed_sync_of_a_file_is_not_tried_again_and_the_old_file_stands() {
 
 #[test]
 fn file_system_without_exclusive_renames_creates_by_a_link() {
-    let server = server("");
+    let server = server(UNDER_INJECTION);
     let load = |client: &mut Client| {
         assert_eq!(client.request("PUT", "/new", &["If-None-Match: *"], b"x").status, 201);
         assert_eq!(client.request("PUT", "/new", &["If-None-Match: *"], b"y").status, 412);
