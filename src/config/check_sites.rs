@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::check::Fault;
 use super::fields::first_repeated;
@@ -21,7 +21,8 @@ pub(super) fn sites_hold(sites: &Sites<Site>) -> Result<(), Fault> {
         let message = format!("{} sites are too many; write at most {SITES_LIMIT}", sites.named.len());
         return Err(fault("site".to_owned(), message));
     }
-    site_holds(&sites.default, &|key| key.to_owned())?;
+    let roots: Vec<Root<'_>> = sites.iter().map(|(_, site)| Root::of(&site.root)).collect();
+    site_holds(&sites.default, &roots, &|key| key.to_owned())?;
     for (index, site) in sites.named.iter().enumerate() {
         if site.names.is_empty() {
             let message = "this site has no name, so nobody could reach it; write names = [\"www.example.org\"]";
@@ -31,7 +32,7 @@ pub(super) fn sites_hold(sites: &Sites<Site>) -> Result<(), Fault> {
             let message = format!("the site {} has no root; write the folder that it serves", shown(site));
             return Err(fault(format!("site.{index}"), message));
         }
-        site_holds(site, &|key| format!("site.{index}.{key}"))?;
+        site_holds(site, &roots, &|key| format!("site.{index}.{key}"))?;
     }
     names_are_apart(&sites.named)
 }
@@ -58,13 +59,13 @@ fn names_are_apart(sites: &[Site]) -> Result<(), Fault> {
 }
 
 /// `key` tells where a key of this site stands.
-fn site_holds(site: &Site, key: &dyn Fn(&str) -> String) -> Result<(), Fault> {
+fn site_holds(site: &Site, roots: &[Root<'_>], key: &dyn Fn(&str) -> String) -> Result<(), Fault> {
     root_is_there(&site.root).map_err(|message| fault(key("root"), message))?;
     if let Some(redirect) = site.redirects.first_loop() {
         let message = format!("the redirect of \"{}\" leads back to itself, round and round", redirect.key());
         return Err(fault(key(&format!("redirects.{}", redirect.key())), message));
     }
-    logins_make_sense(site).map_err(|(at, message)| fault(key(at), message))?;
+    logins_make_sense(site, roots).map_err(|(at, message)| fault(key(at), message))?;
     if let Some((path, name)) = first_repeated(site.fields.rules()) {
         let message = format!("the field {name} is set twice for \"{path}\"; write it once");
         return Err(fault(key("fields"), message));
@@ -72,17 +73,42 @@ fn site_holds(site: &Site, key: &dyn Fn(&str) -> String) -> Result<(), Fault> {
     Ok(())
 }
 
+/// A folder that clients of some site see, as it is written and as the kernel finds it.
+struct Root<'a> {
+    written: &'a Path,
+    real: Option<PathBuf>,
+}
+
+impl<'a> Root<'a> {
+    fn of(written: &'a Path) -> Self {
+        Self { written, real: real_path(written) }
+    }
+
+    /// Does a file lie there, by its own name or by that of what it leads to? The whole machine is no such folder.
+    fn holds(&self, file: &Path, real: Option<&Path>) -> bool {
+        let lies = |file: &Path, root: &Path| root.parent().is_some() && file.starts_with(root);
+        lies(file, self.written) || real.zip(self.real.as_deref()).is_some_and(|(file, root)| lies(file, root))
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "it tells the operator of a mistake; nothing is opened by what it says")]
+fn real_path(path: &Path) -> Option<PathBuf> {
+    std::fs::canonicalize(path).ok()
+}
+
 /// Whether the files can be read, and what they say, is looked at by the user who serves.
-fn logins_make_sense(site: &Site) -> Result<(), (&'static str, String)> {
+fn logins_make_sense(site: &Site, roots: &[Root<'_>]) -> Result<(), (&'static str, String)> {
     let named = site.access.rules().iter().find(|rule| rule.users != Users::Everyone);
     if let Some(rule) = named.filter(|_| site.users_file.is_none() && site.tokens_file.is_none()) {
         let words = "is for users, and there are none; name a users_file or a tokens_file too";
         return Err(("access", format!("the rule for {:?} {words}", rule.path)));
     }
     for (key, file) in [("users_file", &site.users_file), ("tokens_file", &site.tokens_file)] {
-        if let Some(file) = file.as_ref().filter(|file| site.root != Path::new("/") && file.starts_with(&site.root)) {
-            let message =
-                format!("{} lies beneath the root, where clients may read it; put it elsewhere", file.display());
+        let Some(file) = file else { continue };
+        let real = real_path(file);
+        if let Some(root) = roots.iter().find(|root| root.holds(file, real.as_deref())) {
+            let (file, root) = (file.display(), root.written.display());
+            let message = format!("{file} lies beneath the root {root}, where clients may read it; put it elsewhere");
             return Err((key, message));
         }
     }
@@ -151,6 +177,19 @@ mod tests {
         ] {
             let error = refusal(&format!("{site}{more}"));
             assert!(error.starts_with(start), "{more}: {error}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let (root, users) = (folder.path().join("served"), folder.path().join("served/users"));
+        let (link, led) = (folder.path().join("link"), folder.path().join("led"));
+        std::fs::create_dir(&root).unwrap();
+        std::fs::write(&users, "").unwrap();
+        std::os::unix::fs::symlink(&root, &link).unwrap();
+        std::os::unix::fs::symlink(&users, &led).unwrap();
+        for (root, users) in [(&root, &users), (&link, &users), (&root, &link.join("users")), (&root, &led)] {
+            let text = format!("users_file = {users:?}\n[[site]]\nnames = 'b'\nroot = {root:?}\n");
+            let error = refusal(&text);
+            let start = format!("f.toml:1:14: {} lies beneath the root {},", users.display(), root.display());
+            assert!(error.starts_with(&start), "{error}");
         }
         let error = refusal("[redirects]\n'/x/*' = '/x/y/*'\n");
         assert!(error.starts_with("f.toml:2:10: the redirect of \"/x/*\" leads back"), "{error}");

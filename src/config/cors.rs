@@ -20,6 +20,8 @@ struct CorsRule {
     path: String,
     /// Which they may use.
     methods: MethodSet,
+    /// May a browser add what it remembers of its user?
+    credentials: bool,
     /// Each allowed origin with the field lines that tell it so; `*` stands alone.
     origins: Vec<(String, String)>,
 }
@@ -66,6 +68,12 @@ impl CorsRules {
     #[must_use]
     pub fn methods(&self, id: CorsId) -> MethodSet {
         self.0.get(id.rule).map_or_else(MethodSet::default, |rule| rule.methods)
+    }
+
+    /// May requests of a grant change something with what a browser remembers of its user?
+    #[must_use]
+    pub fn credentials(&self, id: CorsId) -> bool {
+        self.0.get(id.rule).is_some_and(|rule| rule.credentials)
     }
 
     /// The field lines of a grant, each with its CRLF.
@@ -182,7 +190,7 @@ impl RawRule {
             )
         };
         let origins = origins.into_iter().map(|Origin(origin)| (origin.clone(), lines(&origin))).collect();
-        Ok(CorsRule { path: self.path.0, methods, origins })
+        Ok(CorsRule { path: self.path.0, methods, credentials: self.credentials, origins })
     }
 }
 
@@ -251,6 +259,7 @@ mod tests {
                 && lines.contains("Allow-Origin: http://b.example:3000\r\nAccess-Control-Allow-Credentials: true\r\n")
         );
         assert!(rules.methods(named.id.unwrap()).contains(Method::Put));
+        assert!(rules.credentials(named.id.unwrap()) && !rules.credentials(open.id.unwrap()));
         assert_eq!(find("/api", "https://c.example"), CorsGrant { id: None, varies: true });
         assert_eq!(rules.find(b"/f", None), CorsGrant::default());
     }

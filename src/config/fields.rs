@@ -23,6 +23,8 @@ pub struct FixedFields {
     path: String,
     names: Vec<String>,
     lines: String,
+    /// Do they tell caches what to do, and not that what is for some must not be kept for others?
+    lets_keep: bool,
 }
 
 impl FixedFields {
@@ -30,6 +32,12 @@ impl FixedFields {
     #[must_use]
     pub fn lines(&self) -> &[u8] {
         self.lines.as_bytes()
+    }
+
+    /// Is there a Cache-Control that would let a shared cache keep what is not for all?
+    #[must_use]
+    pub fn lets_shared_caches_keep(&self) -> bool {
+        self.lets_keep
     }
 
     /// Is there one of this name? Then it takes the place of what a provider would send.
@@ -86,15 +94,22 @@ fn covers(prefix: &str, path: &[u8]) -> bool {
 }
 
 fn join(rule: &FieldRule, longest_first: &[FieldRule]) -> FixedFields {
-    let mut fixed = FixedFields { path: rule.path.clone(), names: Vec::new(), lines: String::new() };
+    let mut fixed = FixedFields { path: rule.path.clone(), names: Vec::new(), lines: String::new(), lets_keep: false };
     let above = longest_first.iter().filter(|other| covers(&other.path, rule.path.as_bytes()));
     for (name, value) in above.flat_map(|other| &other.set) {
         if !fixed.contains(name) {
             fixed.names.push(name.clone());
             fixed.lines.extend([name, ": ", value, "\r\n"]);
+            fixed.lets_keep |= name.eq_ignore_ascii_case("Cache-Control") && !keeps_from_others(value);
         }
     }
     fixed
+}
+
+/// Only the bare word counts: `private="a-field"` is about that field (RFC 9111 section 5.2.2.7).
+fn keeps_from_others(cache_control: &str) -> bool {
+    let is_word = |word: &str| ["private", "no-store"].iter().any(|it| it.eq_ignore_ascii_case(word));
+    cache_control.split(',').any(|word| is_word(word.trim()))
 }
 
 /// What fileserv writes by itself, in every answer or where it is true: a second one, or one that is not true, would

@@ -81,7 +81,20 @@ fn file_at(ctx: &mut Context<'_>, request: &Request<'_>, path: &[u8]) -> Result<
     if response.status == Status::OK && disposition::is_download(request.query) {
         response.fields.push(FieldName::ContentDisposition, disposition::attachment(path));
     }
+    keep_as_private_as(ctx, request, path, &mut response);
     Ok(Found::File(response))
+}
+
+/// What is served of another path than the one asked for is for those who may see that one: a cache would otherwise give
+/// to all what only some get.
+pub(super) fn keep_as_private_as(ctx: &Context<'_>, request: &Request<'_>, path: &[u8], response: &mut Response) {
+    let is_other = *path != *request.path;
+    if is_other
+        && ctx.site.access.is_for_some(path, &request.visitor)
+        && response.fields.find(FieldName::CacheControl).is_none()
+    {
+        response.fields.push(FieldName::CacheControl, "private");
+    }
 }
 
 /// A regular file that may be read, as it stands there.

@@ -4,7 +4,7 @@
 //! are those of the compressed bytes.
 
 use super::compress::not_acceptable;
-use super::files::{Original, represent};
+use super::files::{Original, keep_as_private_as, represent};
 use super::{Context, ENCODED_KEY};
 use crate::config::{Precompressed, Verb};
 use crate::message::{AcceptEncoding, Coding, FieldName, Request, Response};
@@ -36,6 +36,7 @@ pub(super) fn choose(ctx: &mut Context<'_>, request: &Request<'_>, path: &[u8], 
         };
         if let Some(mut response) = sibling(ctx, request, path, suffix, original.modified()) {
             response.fields.push(FieldName::ContentEncoding, coding.name());
+            keep_as_private_as(ctx, request, &[path, suffix.as_bytes()].concat(), &mut response);
             response.fields.vary_by(FieldName::AcceptEncoding);
             return response;
         }

@@ -24,7 +24,10 @@ pub(super) fn refuse_foreign_change(site: &Site, request: &Request<'_>) -> Resul
         Method::Get | Method::Head | Method::Options | Method::Trace | Method::Connect => true,
         Method::Put | Method::Post | Method::Delete | Method::Patch => false,
     };
-    let is_allowed = || grant(site, request).id.is_some_and(|id| site.cors.methods(id).contains(request.method));
+    let is_allowed = || {
+        let id = grant(site, request).id.filter(|id| site.cors.methods(*id).contains(request.method));
+        id.is_some_and(|id| site.cors.credentials(id) || !shows_password(request))
+    };
     if is_safe || is_allowed() {
         return Ok(());
     }
@@ -37,10 +40,17 @@ pub(super) fn refuse_foreign_change(site: &Site, request: &Request<'_>) -> Resul
     }
 }
 
+/// Is there a password, which a browser remembers and adds to whatever any page sends? A form needs no preflight, so
+/// that only this request tells of it. A token is set by a script that knows it.
+fn shows_password(request: &Request<'_>) -> bool {
+    let is_basic = |value: &[u8]| value.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"basic"));
+    request.fields.all(FieldName::Authorization).any(is_basic)
+}
+
 fn foreign(field: &str) -> Refusal {
     let words = format!(
         "{field} says that a page of another site asks for this. A site can be allowed to by its origin: cors.origins \
-         and cors.methods."
+         and cors.methods, and with a password cors.credentials."
     );
     Refusal::new(Status::FORBIDDEN, words)
 }

@@ -82,12 +82,17 @@ pub fn format(
     } else {
         write_representation_lines(response.validators, response.accepts_ranges, out);
     }
+    let is_private = response.fields.find(FieldName::CacheControl).is_some_and(keeps_from_others);
     for (name, value) in response.fields.iter() {
         if fixed.is_none_or(|fixed| !fixed.contains(name.text())) {
             write_line(*name, value, out);
         }
     }
     if let Some(fixed) = fixed {
+        // A rule for all below a path doesn't open what another rule keeps for some: lines of one name add up.
+        if fixed.lets_shared_caches_keep() && (facts.audience.is_some || is_private) {
+            out.extend_from_slice(b"Cache-Control: private\r\n");
+        }
         out.extend_from_slice(fixed.lines());
     }
     // Two permissions are none (Fetch standard section 3.2.1).
@@ -108,6 +113,11 @@ pub fn format(
 
     let is_sent = has_content && facts.method != Method::Head;
     Reply { body: if is_sent { response.body } else { Body::Empty }, is_chunked: is_chunked && is_sent, keep_alive }
+}
+
+/// Has the maker of an answer found that it is not for all?
+fn keeps_from_others(value: &Value) -> bool {
+    matches!(value, Value::Text(text) if text.contains("private"))
 }
 
 /// Appends an interim answer, which has neither date nor content.
@@ -200,6 +210,36 @@ mod tests {
             let head = String::from_utf8(out).unwrap();
             assert_eq!(head.contains("\r\ncache-control: max-age=9\r\nX-A: b\r\n"), is_there, "{head}");
             assert_eq!(head.contains("Cache-Control: no-store\r\n"), !is_there, "{head}");
+        }
+    }
+
+    #[test]
+    fn configured_field_does_not_open_what_is_for_some() {
+        for (set, adds_private) in [
+            ("public, max-age=9", true),
+            ("private=\"set-cookie\"", true),
+            ("max-age=9, Private", false),
+            ("no-store", false),
+        ] {
+            let set = vec![("cache-control".to_owned(), set.to_owned())];
+            let rules = FieldRules::new(vec![FieldRule { path: "/".into(), set }]);
+            let fixed = rules.find(b"/x").and_then(|id| rules.get(id));
+            for (is_some, said, is_for_some) in
+                [(true, None, true), (false, Some("private"), true), (false, None, false)]
+            {
+                let mut response = Response::new(Status::OK);
+                if let Some(said) = said {
+                    response.fields.push(FieldName::CacheControl, said);
+                }
+                let mut facts = facts(Method::Get, Version::Http11);
+                facts.audience.is_some = is_some;
+                let mut out = Vec::new();
+                let date = HttpDate::from_unix_seconds(0).imf_fixdate();
+                format(response, facts, fixed, "", &date, &mut out);
+                let head = String::from_utf8(out).unwrap();
+                let lines = head.matches("Cache-Control: private\r\n").count();
+                assert_eq!(lines, usize::from(adds_private && is_for_some), "{head}");
+            }
         }
     }
 }

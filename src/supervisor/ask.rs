@@ -35,6 +35,21 @@ pub enum AskError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// The file was made by somebody who is not the server.
+    #[error(
+        "the pid file {} belongs to the user {owner}, but process {pid}, which it names, to another one ({user}): it is \
+         not signalled. Remove the file, and start the server again where nobody else can make one", path.display()
+    )]
+    Foreign {
+        /// Which file.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+        /// The process that it names.
+        pid: u32,
+        /// Whose that is.
+        user: u32,
+    },
     /// It must not be told by this user.
     #[error("can't signal process {pid}: {source}")]
     Refused {
@@ -98,6 +113,14 @@ impl Server {
             let pid: u32 = text.trim().parse().map_err(|_| not_running("names no process yet, or no more"))?;
             let gone = |_| not_running(&format!("names process {pid}, which is not there"));
             let held = Held::find(pid).map_err(gone)?;
+            let owner = lock.owner().map_err(unreadable(path))?;
+            // Root's rights are not lent to whoever can lay a file there: only root and the server itself may name it.
+            match held.user(pid).map_err(unreadable(path))? {
+                Some(user) if owner != 0 && owner != user => {
+                    return Err(AskError::Foreign { path: path.to_owned(), owner, pid, user });
+                }
+                Some(_) | None => {}
+            }
             // The process that was found is the one that is meant only if the file still says so.
             if lock.read().map_err(unreadable(path))? == text {
                 return Ok(Self { pid, held });

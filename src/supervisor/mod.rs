@@ -140,7 +140,9 @@ impl Supervisor {
         } else if asked.quit {
             self.quit(now);
         }
-        self.reload_wanted |= asked.reload;
+        if asked.reload {
+            self.want_reload();
+        }
         if asked.upgrade {
             self.want_upgrade();
         }

@@ -85,7 +85,7 @@ const SERVES: u8 = b'R';
 const FAILED: u8 = b'F';
 const STOP: u8 = b'S';
 const QUIT: u8 = b'Q';
-/// What the old one says: take over; the same, and a reload was asked for.
+/// What the old one says: take over; the same, and a reload was asked for; that again, as often as it is.
 const GO: u8 = b'G';
 const GO_AND_RELOAD: u8 = b'H';
 
@@ -201,6 +201,15 @@ impl Supervisor {
         }
     }
 
+    /// SIGHUP. Who asks may have found this process a moment before it was relieved: then the new one is meant.
+    pub(super) fn want_reload(&mut self) {
+        match &self.successor {
+            // One that is gone is told by its death.
+            Some(successor) if successor.serves => drop(successor.line.send(&[GO_AND_RELOAD], &[])),
+            Some(_) | None => self.reload_wanted = true,
+        }
+    }
+
     /// A child has ended: was it the new supervisor?
     pub(super) fn bury_successor(&mut self, pid: ProcessId, ended: Ended) {
         let Some(successor) = self.successor.take_if(|successor| successor.pid == pid) else { return };
@@ -249,14 +258,15 @@ impl Supervisor {
         while let Some(predecessor) = &mut self.predecessor {
             let said = predecessor.line.receive(&mut buffer);
             let is_gone = !matches!(said, Ok(Packet::Bytes(..) | Packet::Empty));
-            let lets_go =
-                matches!(said, Ok(Packet::Bytes(1, _))) && matches!(buffer.first(), Some(&(GO | GO_AND_RELOAD)));
+            let letter = buffer.first().copied().filter(|_| matches!(said, Ok(Packet::Bytes(1, _))));
+            let lets_go = matches!(letter, Some(GO | GO_AND_RELOAD));
+            // It comes again when the old one is asked after it has let go.
+            self.reload_wanted |= letter == Some(GO_AND_RELOAD);
             // An old supervisor that is gone has nothing to hand over any more, but who is not ready can't take it yet.
             let is_due = lets_go || (is_gone && self.phase == Phase::Serving);
             if is_due && !std::mem::replace(&mut predecessor.has_let_go, true) {
                 self.record.take_over();
                 self.record.finish(Task::Upgrade, "");
-                self.reload_wanted |= buffer.first() == Some(&GO_AND_RELOAD);
                 notify::ready(&self.status);
             }
             if is_gone {

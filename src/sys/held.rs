@@ -41,6 +41,23 @@ impl Held {
         Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
+    /// The id of the user who runs it; `None` once it has ended. It is the real one: who has that may signal it anyhow.
+    /// The owner of its folder in `/proc` would be root for one that is not dumpable.
+    ///
+    /// # Errors
+    /// As reading `/proc`; `InvalidData` if there is no such line.
+    pub fn user(&self, number: u32) -> io::Result<Option<u32>> {
+        let status = std::fs::read_to_string(format!("/proc/{number}/status"));
+        // As long as the held one lives, the number is its own.
+        if self.ends_within(Duration::ZERO)? {
+            return Ok(None);
+        }
+        let status = status?;
+        let line = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+        let real = line.and_then(|line| line.split_whitespace().next()).and_then(|uid| uid.parse().ok());
+        real.map(Some).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
+    }
+
     /// Sends it a signal.
     ///
     /// # Errors
@@ -99,8 +116,10 @@ mod tests {
         std::io::Read::read_exact(&mut &told, &mut [0]).unwrap();
         let held = Held::find(child.number()).unwrap();
         assert!(!held.ends_within(Duration::ZERO).unwrap());
+        assert_eq!(held.user(child.number()).unwrap(), Some(nix::unistd::getuid().as_raw()));
         held.tell(Telling::User1).unwrap();
         assert!(held.ends_within(Duration::from_secs(60)).unwrap());
+        assert_eq!(held.user(child.number()).unwrap(), None);
         assert_eq!(wait(child).unwrap(), Ended::Killed(libc::SIGUSR1));
         assert_eq!(held.tell(Telling::Hangup).unwrap_err().raw_os_error(), Some(libc::ESRCH));
     }

@@ -10,6 +10,8 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::fcntl::{FlockArg, OFlag};
 
+use super::credentials::user_id;
+
 /// Nobody but its owner may open it: whoever can read a file can also lock it, and so keep a server from starting.
 const MODE: u32 = 0o600;
 
@@ -31,7 +33,14 @@ impl LockFile {
         let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(MODE).custom_flags(flags.bits());
-        Self::checked(options.open(path)?)
+        let file = Self::checked(options.open(path)?)?;
+        let (owner, own) = (file.owner()?, user_id());
+        // Who owns a file can lock it, and say in it whom a signal is meant for. What is root's was made for this user.
+        if owner != own && owner != 0 {
+            let words = format!("it belongs to the user {owner}, and not to {own}, who starts the server; remove it");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, words));
+        }
+        Ok(file)
     }
 
     /// Opens a file that somebody else keeps, to ask.
@@ -39,7 +48,7 @@ impl LockFile {
     /// # Errors
     /// As open(2).
     pub fn look(path: &Path) -> io::Result<Self> {
-        let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+        let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
         Self::checked(OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)?)
     }
 
@@ -57,6 +66,14 @@ impl LockFile {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file with one name"));
         }
         Ok(Self(file))
+    }
+
+    /// The id of the user whom it belongs to.
+    ///
+    /// # Errors
+    /// As fstat(2).
+    pub fn owner(&self) -> io::Result<u32> {
+        Ok(self.0.metadata()?.uid())
     }
 
     /// Locks it for as long as it is open; `false` if somebody else holds the lock.

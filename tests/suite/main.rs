@@ -6,6 +6,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod audience;
 mod big;
 mod boards;
 mod clients;

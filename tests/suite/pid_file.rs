@@ -5,8 +5,9 @@ use std::process::Command;
 use nix::sys::signal::Signal;
 
 use crate::common::server::{EVERYTHING, binary};
+use crate::common::site::give;
 use crate::common::told::{pid_file, pid_file_line, pid_in, said};
-use crate::common::{Server, Site, until};
+use crate::common::{Server, Site, cannot_run, is_root, until};
 
 const LISTEN: &str = "127.0.0.1:0";
 
@@ -55,6 +56,32 @@ fn foreign_file_is_left_alone() {
     assert_eq!(output.status.code(), Some(1));
     assert!(said(&output).contains("is no pid file"), "{}", said(&output));
     assert_eq!(std::fs::read_to_string(&precious).unwrap(), "do not touch\n");
+}
+
+#[test]
+fn file_of_another_user_neither_leads_a_signal_astray_nor_serves_as_ours() {
+    if !is_root() {
+        let test = "pid_file::file_of_another_user_neither_leads_a_signal_astray_nor_serves_as_ours";
+        return cannot_run(test, "only root can make a file of another user");
+    }
+    let site = Site::sample();
+    let path = site.beside("theirs.pid");
+    let mut victim = Command::new("sleep").arg("600").spawn().unwrap();
+    std::fs::write(&path, format!("{}\n", victim.id())).unwrap();
+    give(&path);
+    let file = std::fs::File::open(&path).unwrap();
+    file.lock().unwrap();
+    let output = Command::new(binary()).args(["--signal", "stop", "--pid-file"]).arg(&path).output().unwrap();
+    // Asked first, so that nothing is left behind if it was hit.
+    let is_hit = victim.try_wait().unwrap().is_some();
+    victim.kill().unwrap();
+    victim.wait().unwrap();
+    assert!(!is_hit && output.status.code() == Some(1), "{}", said(&output));
+    assert!(said(&output).contains("belongs to the user 65534, but process "), "{}", said(&output));
+    drop(file);
+    let output = Command::new(binary()).arg("--pid-file").arg(&path).arg(site.root()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("it belongs to the user 65534, and not to 0"), "{}", said(&output));
 }
 
 #[test]

@@ -158,6 +158,21 @@ fn second_upgrade_and_a_reload_meanwhile_do_no_harm() {
 }
 
 #[test]
+fn reload_that_reaches_the_old_server_too_late_is_done_by_the_new_one() {
+    let mut installed = Installed::start("127.0.0.1:0");
+    let first = i32::try_from(installed.server.supervisor()).unwrap();
+    let mut kept = installed.server.connect();
+    assert_eq!(kept.get("/hello.txt").status, 200);
+    // The promised answer keeps the old one.
+    installed.server.obeys("upgrade");
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(first), Signal::SIGHUP).unwrap();
+    assert_eq!(kept.get("/hello.txt").status, 200);
+    kept.expect_end();
+    until("the old one has ended", || installed.server.has_ended());
+    until("the new one has read its configuration again", || installed.server.stats()["reloads"] == 1);
+}
+
+#[test]
 fn stop_during_an_upgrade_stops_both() {
     let mut installed = Installed::start("127.0.0.1:0");
     installed.replace(format!("#!/bin/sh\nsleep 60\nexec {} \"$@\"\n", binary()).as_bytes());
