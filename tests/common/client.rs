@@ -245,7 +245,13 @@ impl Client {
 
     fn receive(&mut self) -> bool {
         let mut piece = [0; 65536];
-        let got = self.stream.read(&mut piece).unwrap();
+        // A wait with a limit is not begun anew after a signal (signal(7)).
+        let got = loop {
+            match self.stream.read(&mut piece) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                got => break got.unwrap(),
+            }
+        };
         self.buffer.extend_from_slice(&piece[..got]);
         got > 0
     }
