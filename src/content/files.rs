@@ -227,8 +227,9 @@ pub(super) fn tag_of(identity: &Identity) -> ETag {
 pub(super) fn is_settled(identity: &Identity, now: super::Now) -> bool {
     const COMMIT_NANOSECONDS: i128 = 60_000_000_000;
     // A change of the content sets both times alike, so where they differ the next one must show. An upload is given a
-    // time of its own for that, a moment before its rename. Who sets a time back, as `cp -p` does, may do so again.
-    if (1..COMMIT_NANOSECONDS).contains(&(identity.changed - identity.modified)) {
+    // time of its own for that, a moment before its rename, whose coarser clock may still be behind it. Who sets a time
+    // back, as `cp -p` does, may do so again.
+    if (1..COMMIT_NANOSECONDS).contains(&(identity.changed - identity.modified).abs()) {
         return true;
     }
     const SETTLING_NANOSECONDS: i128 = 20_000_000;
