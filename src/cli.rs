@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, ValueHint};
 
 use crate::config::{self, Listen, LogTarget, Options, Override, Source};
 
@@ -67,7 +67,13 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
 /// The help text: it fits one screen.
 #[must_use]
 pub fn help() -> String {
-    <Cli as clap::CommandFactory>::command().render_help().to_string()
+    command().render_help().to_string()
+}
+
+/// All options, for whoever makes completions of them.
+#[must_use]
+pub fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
 }
 
 /// The command line as clap reads it. Its texts are the help and must fit 80 columns.
@@ -75,13 +81,14 @@ pub fn help() -> String {
 #[command(name = "fileserv", version, about = "Serve files over HTTP, from sealed worker processes")]
 #[command(override_usage = "fileserv [OPTIONS] [-c FILE] [ROOT]")]
 #[command(help_template = "{about}\n{usage-heading} {usage}\n\n{all-args}{after-help}")]
-#[command(after_help = "Exit codes: 0 ok, 1 configuration or start failed, 2 usage. Manual: fileserv(8)")]
+#[command(after_help = "Exit codes: 0 ok, 1 configuration or start failed, 2 usage. Manual: fileserv(8), fileserv.toml(5)")]
 struct Cli {
     /// Folder to serve [default: the current one; with -c: as FILE says]
+    #[arg(value_hint = ValueHint::DirPath)]
     root: Option<PathBuf>,
 
     /// Run as configured in FILE, as a service does
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     config: Option<PathBuf>,
 
     /// Set a key of the configuration: limits.fields=50
@@ -109,11 +116,11 @@ struct Cli {
     upload: bool,
 
     /// Serve as this user when started as root
-    #[arg(long, value_name = "NAME", value_parser = config::account_name)]
+    #[arg(long, value_name = "NAME", value_parser = config::account_name, value_hint = ValueHint::Username)]
     user: Option<String>,
 
     /// Access log: off, stdout, stderr, syslog or FILE
-    #[arg(long, value_name = "TO")]
+    #[arg(long, value_name = "TO", value_hint = ValueHint::FilePath)]
     access_log: Option<PathBuf>,
 
     /// Read a password, print the line for users_file
@@ -125,7 +132,7 @@ struct Cli {
     make_token: Option<String>,
 
     /// Keep the process id there; refuse a second start
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pid_file: Option<PathBuf>,
 
     /// Tell it to reload, upgrade, reopen, stop or quit
@@ -213,7 +220,7 @@ mod tests {
 
     #[test]
     fn clap_agrees_with_what_was_declared() {
-        <Cli as clap::CommandFactory>::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]

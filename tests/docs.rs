@@ -24,8 +24,8 @@ struct Entry {
 
 /// The keys of the manual page: `.It Cm KEY = DEFAULT`, and the text up to the next one.
 fn manual_entries() -> BTreeMap<String, Entry> {
-    let page = read("man/fileserv.8").replace("\\(dq", "\"");
-    let (_, section) = page.split_once(".Sh CONFIGURATION\n").unwrap();
+    let page = read("man/fileserv.toml.5").replace("\\(dq", "\"");
+    let (_, section) = page.split_once(".Sh KEYS\n").unwrap();
     let (section, _) = section.split_once("\n.Sh ").unwrap();
     let entry = |item: &str| {
         let (head, words) = item.split_once('\n').unwrap();
@@ -130,7 +130,36 @@ fn assert_document_is_true(document: &str, entries: &BTreeMap<String, Entry>) {
 
 #[test]
 fn the_manual_tells_every_key_with_its_default_and_bounds() {
-    assert_document_is_true("man/fileserv.8", &manual_entries());
+    assert_document_is_true("man/fileserv.toml.5", &manual_entries());
+}
+
+/// The types are read by people, so they are told first, and in few words: a size is not a number, nor a time a string.
+#[test]
+fn the_manual_tells_every_key_with_its_type() {
+    const TYPES: [&str; 9] = [
+        "Boolean",
+        "List of strings",
+        "List of tables",
+        "Number",
+        "Number or string",
+        "Size",
+        "String",
+        "Table",
+        "Time",
+    ];
+    let bounds: Vec<_> = bounds().collect();
+    for (key, entry) in manual_entries() {
+        let told = entry.words.strip_prefix(".Em ").and_then(|words| words.split_once(" . "));
+        let told = told.unwrap_or_else(|| panic!("man/fileserv.toml.5 should begin {key} with its type")).0;
+        assert!(TYPES.contains(&told), "{key} has the type {told}");
+        let Some((_, least, _)) = bounds.iter().find(|(bounded, ..)| *bounded == key) else { continue };
+        let expected = match least.trim_start_matches(|letter: char| letter.is_ascii_digit()) {
+            "" => "Number",
+            unit if unit.starts_with(' ') => "Size",
+            _ => "Time",
+        };
+        assert!(told.starts_with(expected), "{key} is bounded as a {expected}, and has the type {told}");
+    }
 }
 
 #[test]
@@ -147,6 +176,38 @@ fn the_documents_tell_no_key_that_does_not_exist() {
     for key in manual_entries().keys().chain(sample_entries().keys()) {
         assert!(known(key), "{key}");
     }
+}
+
+#[test]
+fn the_manual_tells_every_signal_and_what_to_tell_a_server() {
+    let page = read("man/fileserv.8");
+    let section = |heading: &str| {
+        let (_, rest) = page.split_once(&format!(".Sh {heading}\n")).unwrap();
+        rest.split("\n.Sh ").next().unwrap().to_owned()
+    };
+    let signals = section("SIGNALS");
+    let told: Vec<&str> = signals.lines().filter_map(|line| line.strip_prefix(".It Dv ")).collect();
+    let told: Vec<&str> = told.iter().flat_map(|names| names.split(" , ")).collect();
+    let source = read("src/sys/signals.rs");
+    let (_, flags) = source.split_once("let flags = [").unwrap();
+    let caught: Vec<&str> = flags.split("];").next().unwrap().split("Signal::").skip(1).collect();
+    let caught: Vec<&str> = caught.iter().map(|rest| rest.split(',').next().unwrap()).collect();
+    assert!(caught.len() > 4 && caught.contains(&"SIGHUP"), "the signals are found: {caught:?}");
+    assert_eq!(sorted(told), sorted(caught), "what man/fileserv.8 tells, and what is caught");
+
+    let options = section("DESCRIPTION");
+    let (_, signal) = options.split_once(".It Fl -signal Ar WHAT\n").unwrap();
+    let told = signal.split("\n.It ").next().unwrap().lines().filter_map(|line| line.strip_prefix(".Cm "));
+    let wishes = <cli::Wish as clap::ValueEnum>::value_variants().iter();
+    let wishes: Vec<String> =
+        wishes.map(|wish| clap::ValueEnum::to_possible_value(wish).unwrap().get_name().to_owned()).collect();
+    let told: Vec<&str> = told.filter(|word| *word != "pid_file").collect();
+    assert_eq!(sorted(told), sorted(wishes.iter().map(String::as_str).collect()), "what can be told by --signal");
+}
+
+fn sorted(mut names: Vec<&str>) -> Vec<&str> {
+    names.sort_unstable();
+    names
 }
 
 #[test]

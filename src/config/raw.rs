@@ -258,7 +258,7 @@ pub(super) fn unknown(key: &str) -> Option<String> {
     }
     let hint = match nearest(key, &keys) {
         Some(near) => format!("did you mean {near:?}?"),
-        None => "fileserv(8) lists all keys".to_owned(),
+        None => "fileserv.toml(5) lists all keys".to_owned(),
     };
     Some(format!("there is no key {key:?}; {hint}"))
 }
@@ -341,7 +341,7 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_refused_where_it_stands_with_the_nearest_known_one() {
-        assert_eq!(refusal("zz = 1\nlisen = []"), (0, "there is no key \"zz\"; fileserv(8) lists all keys".to_owned()));
+        assert_eq!(refusal("zz = 1\nlisen = []"), (0, "there is no key \"zz\"; fileserv.toml(5) lists all keys".to_owned()));
         let (place, words) = refusal("workers = 1\nlisen = []");
         assert_eq!((place, words.contains("\"listen\"")), (12, true), "{words}");
         assert!(refusal("[limits]\nhaed_bytes = 1").1.contains("\"limits.head_bytes\""));

@@ -1,6 +1,7 @@
 //! The test house: a real server, a strict client, and the kernel's own word about processes.
 
 pub(crate) mod client;
+pub(crate) mod manual;
 pub(crate) mod processes;
 pub(crate) mod queue;
 pub(crate) mod server;

@@ -25,6 +25,7 @@ mod limits;
 mod listing;
 mod logins;
 mod logs;
+mod manual;
 mod paths;
 mod pid_file;
 mod pipelining;

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use super::chromium::{Browser, chromium};
 use super::{await_count, client, count, folder, logged};
+use crate::common::manual::{commands, example};
 use crate::common::server::EVERYTHING;
 use crate::common::{Server, Site, site, tools, until};
 use crate::logins::{htpasswd, put};
@@ -36,18 +37,9 @@ fn home(server: &Server) -> PathBuf {
     home
 }
 
-/// The commands of the display that holds these words; with them, the server that the test has started.
-fn recipes(words: &str, server: &Server) -> Vec<String> {
-    display(words, server).split("\n$ ").map(|command| command.trim_start_matches("$ ").to_owned()).collect()
-}
-
-fn display(words: &str, server: &Server) -> String {
-    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/man/fileserv.8")).unwrap();
-    let displays = page.split(".Bd -literal -offset indent\n").skip(1).filter_map(|rest| rest.split_once("\n.Ed"));
-    let mut found = displays.map(|(display, _)| display).filter(|display| display.contains(words));
-    let display = found.next().unwrap_or_else(|| panic!("the manual has no display with {words}"));
-    assert!(found.next().is_none(), "the manual has two displays with {words}");
-    display.replace("\\e", "\\").replace("http://127.0.0.1:8080", &server.url(""))
+/// An example of the manual with the server that the test has started.
+fn recipes(commands: &[String], server: &Server) -> Vec<String> {
+    commands.iter().map(|recipe| recipe.replace("http://127.0.0.1:8080", &server.url(""))).collect()
 }
 
 /// A shell that runs a recipe. The Python that Debian's packages belong to is found before any other.
@@ -61,7 +53,7 @@ fn shell(home: &Path, recipe: &str) -> Command {
 fn recipes_for_curl_work_as_written() {
     let server = open_to_all();
     let home = home(&server);
-    let recipes = recipes("curl -fT report.pdf", &server);
+    let recipes = recipes(&commands("curl"), &server);
     for recipe in &recipes {
         tools::succeed(&mut shell(&home, recipe));
     }
@@ -91,7 +83,7 @@ fn recipe_for_a_change_that_takes_nothing_from_others_works_as_written() {
     let home = home(&server);
     server.site.write("notes.txt", "hello\n");
     server.site.settle();
-    let recipes = recipes("curl -fso notes.txt", &server);
+    let recipes = recipes(&commands("change"), &server);
     for recipe in &recipes {
         tools::succeed(&mut shell(&home, recipe));
     }
@@ -106,7 +98,7 @@ fn recipe_for_a_change_that_takes_nothing_from_others_works_as_written() {
 fn recipes_for_wget_and_python_work_as_written() {
     let server = open_to_all();
     let home = home(&server);
-    let recipes = recipes("--body-file", &server);
+    let recipes = recipes(&commands("wget-python"), &server);
     // The first time they create, the second time they replace.
     for status in [201, 204] {
         for (number, recipe) in recipes.iter().enumerate() {
@@ -128,7 +120,7 @@ fn recipes_for_wget_and_python_work_as_written() {
 #[test]
 fn recipe_for_a_page_works_as_written() {
     let server = open_to_all();
-    let recipe = display("await fetch", &server);
+    let recipe = example("page");
     let page = format!(
         "<!DOCTYPE html><title>upload</title><script>\n\
          const file = new File([\"from \", \"a page\"], \"report.pdf\");\n\

@@ -1,6 +1,7 @@
 //! The life of an upload that goes well.
 
 use super::*;
+use crate::common::manual::commands;
 use crate::common::{Site, site, tools};
 
 #[test]
@@ -165,10 +166,6 @@ fn an_upload_is_beside_its_target_whatever_its_name() {
 #[test]
 fn curl_does_it_in_three_lines() {
     let server = Server::start();
-    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/man/fileserv.8")).unwrap();
-    let (_, recipe) = page.split_once("$ curl -sD- -X PUT").unwrap();
-    let (recipe, _) = recipe.split_once("\n.Ed").unwrap();
-    let recipe = format!("$ curl -sD- -X PUT{recipe}").replace("\\e", "\\").replace("\n  ", "\n");
     let content = server.site.beside("big.iso");
     std::fs::write(&content, site::large()).unwrap();
     let shell = |line: String| {
@@ -177,8 +174,8 @@ fn curl_does_it_in_three_lines() {
         tools::succeed(shell.args(["-ec", &line.replace("http://127.0.0.1:8080", &server.url(""))]))
     };
 
-    let [begin, address, rest @ ..] = &*recipe.split("\n$ ").collect::<Vec<_>>() else { panic!("{recipe}") };
-    let said = shell(begin.trim_start_matches("$ ").to_owned());
+    let [begin, address, rest @ ..] = &*commands("resumable") else { panic!("the recipe has an order") };
+    let said = shell(begin.clone());
     let (_, id) = said.split_once("?upload=").unwrap();
     let address = address.replace("\\fIthe ID from Location\\fP", id.lines().next().unwrap().trim());
     // The line breaks somewhere in between.
