@@ -14,6 +14,11 @@ use fileserv::cli;
 const FILES: [(Shell, &str); 3] =
     [(Shell::Bash, "fileserv.bash"), (Shell::Zsh, "_fileserv"), (Shell::Fish, "fileserv.fish")];
 
+/// The options, with a name for an address in which zsh does not take what stands behind a colon for something to run.
+fn options() -> clap::Command {
+    cli::command().mut_arg("listen", |listen| listen.value_name("ADDRESS"))
+}
+
 fn path(file: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("packaging/completions").join(file)
 }
@@ -22,9 +27,8 @@ fn path(file: &str) -> PathBuf {
 fn completions_are_those_of_the_options() {
     for (shell, file) in FILES {
         let mut made = Vec::new();
-        clap_complete::generate(shell, &mut cli::command(), "fileserv", &mut made);
+        clap_complete::generate(shell, &mut options(), "fileserv", &mut made);
         if std::env::var_os("FILESERV_WRITE_COMPLETIONS").is_some() {
-            fs::create_dir_all(path("")).unwrap();
             fs::write(path(file), &made).unwrap();
         }
         let kept = fs::read(path(file)).unwrap_or_default();

@@ -3,6 +3,7 @@
 mod commands;
 mod configurations;
 mod proxies;
+mod readme;
 
 use std::fs;
 use std::path::{Path, PathBuf};
