@@ -5,7 +5,8 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
-use clap::{Parser, ValueHint};
+use clap::builder::UnknownArgumentValueParser;
+use clap::{Arg, CommandFactory, FromArgMatches, Parser, ValueHint};
 
 use crate::config::{self, Listen, LogTarget, Options, Override, Source};
 
@@ -73,7 +74,7 @@ pub fn help() -> String {
 /// All options, for whoever makes completions of them.
 #[must_use]
 pub fn command() -> clap::Command {
-    <Cli as clap::CommandFactory>::command()
+    Cli::command()
 }
 
 /// The command line as clap reads it. Its texts are the help and must fit 80 columns.
@@ -81,7 +82,7 @@ pub fn command() -> clap::Command {
 #[command(name = "fileserv", version, about = "Serve files over HTTP, from sealed worker processes")]
 #[command(override_usage = "fileserv [OPTIONS] [-c FILE] [ROOT]")]
 #[command(help_template = "{about}\n{usage-heading} {usage}\n\n{all-args}{after-help}")]
-#[command(after_help = "Exit codes: 0 ok, 1 configuration or start failed, 2 usage. Manual: fileserv(8), fileserv.toml(5)")]
+#[command(after_help = "Exit codes: 0 ok, 1 failed, 2 usage. Manuals: fileserv(8), fileserv.toml(5)")]
 struct Cli {
     /// Folder to serve [default: the current one; with -c: as FILE says]
     #[arg(value_hint = ValueHint::DirPath)]
@@ -140,8 +141,18 @@ struct Cli {
     signal: Option<Wish>,
 }
 
+/// What other file servers call their port, and fileserv doesn't: whoever tries it is told what is right.
+fn port_elsewhere() -> Arg {
+    let right =
+        UnknownArgumentValueParser::suggest("write '--listen 127.0.0.1:8000', or '--listen 0.0.0.0:8000' for all");
+    let port = Arg::new("port").short('p').long("port").num_args(0..=1).default_missing_value("");
+    port.hide(true).value_parser(right)
+}
+
 fn parse_on(arguments: impl IntoIterator<Item = OsString>, on_terminal: bool) -> Result<Invocation, CliError> {
-    match Cli::try_parse_from(arguments) {
+    let mut command = command().arg(port_elsewhere());
+    let matches = command.try_get_matches_from_mut(arguments);
+    match matches.and_then(|matches| Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))) {
         Ok(cli) => cli.invocation(on_terminal).map_err(|error| CliError(format!("error: {error}\n"))),
         Err(answer) if answer.use_stderr() => Err(CliError(answer.render().to_string())),
         Err(answer) => Ok(Invocation::Print(answer.render().to_string())),
@@ -220,7 +231,7 @@ mod tests {
 
     #[test]
     fn clap_agrees_with_what_was_declared() {
-        command().debug_assert();
+        command().arg(port_elsewhere()).debug_assert();
     }
 
     #[test]
@@ -287,6 +298,14 @@ mod tests {
             assert!(error.to_string().starts_with("error: "), "{wrong:?}: {error}");
         }
         assert!(invoke(&["--listen", "8080"]).unwrap_err().to_string().contains("\"127.0.0.1:8080\""));
+    }
+
+    #[test]
+    fn whoever_comes_from_another_server_is_told_how_to_name_a_port() {
+        for wrong in [&["--port", "8000"] as &[&str], &["--port=8000"], &["-p", "8000"], &["-p8000"], &["-p"]] {
+            let error = invoke(wrong).unwrap_err().to_string();
+            assert!(error.contains("--listen 127.0.0.1:8000"), "{wrong:?}: {error}");
+        }
     }
 
     #[test]

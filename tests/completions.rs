@@ -76,6 +76,7 @@ fn fish_completes_an_option_and_its_words() {
 /// zsh completes in a terminal only; that it reads the file and that the file defines what zsh then calls can be seen.
 #[test]
 fn zsh_reads_its_file() {
-    let script = format!("autoload -U compinit; compinit -D -u; source '{}'; whence -w _fileserv", path("_fileserv").display());
+    let script =
+        format!("autoload -U compinit; compinit -D -u; source '{}'; whence -w _fileserv", path("_fileserv").display());
     assert_eq!(say("zsh", &script).trim(), "_fileserv: function");
 }

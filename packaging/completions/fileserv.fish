@@ -1,6 +1,5 @@
 complete -c fileserv -s c -l config -d 'Run as configured in FILE, as a service does' -r -F
 complete -c fileserv -l set -d 'Set a key of the configuration: limits.fields=50' -r
-complete -c fileserv -l listen -d 'Where to listen [default: 127.0.0.1:8080]' -r
 complete -c fileserv -l workers -d 'Number of workers, or auto: one a CPU' -r
 complete -c fileserv -l user -d 'Serve as this user when started as root' -r -f -a "(__fish_complete_users)"
 complete -c fileserv -l access-log -d 'Access log: off, stdout, stderr, syslog or FILE' -r -F
@@ -12,6 +11,8 @@ upgrade\t'SIGUSR2: put the binary that is there now in the place of the one that
 reopen\t'SIGUSR1: open the logs again'
 stop\t'SIGTERM: end soon'
 quit\t'SIGQUIT: finish every request, then end'"
+complete -c fileserv -s p -l port -r
+complete -c fileserv -l listen -d 'Where to listen [default: 127.0.0.1:8080]' -r
 complete -c fileserv -s t -l test -d 'Check FILE: say where and what is wrong, and end'
 complete -c fileserv -l check-sandbox -d 'Try from inside a sealed worker what must not be'
 complete -c fileserv -l upload -d 'Let clients create and replace files; not with -c'

@@ -37,8 +37,12 @@ pub enum ConfigError {
         message: String,
     },
     /// A default can't be used here, and nothing else was said.
-    #[error("{message}")]
+    #[error("{name}: {key} is not set, and its default can't be used: {message}")]
     InDefault {
+        /// Where the key could have been set.
+        name: String,
+        /// The key.
+        key: String,
         /// What is wrong, and what would be right.
         message: String,
     },

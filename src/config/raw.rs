@@ -263,8 +263,12 @@ pub(super) fn unknown(key: &str) -> Option<String> {
     Some(format!("there is no key {key:?}; {hint}"))
 }
 
-/// A slip of the finger changes a letter in three at most; a key may also stand in the wrong table.
+/// A slip of the finger changes a letter in three at most; a key may also stand in the wrong table, or lack its unit.
 fn nearest<'k>(key: &str, keys: &'k [String]) -> Option<&'k str> {
+    let lacks_unit = |known: &str| known.strip_prefix(key).is_some_and(|rest| rest.starts_with('_'));
+    if let Some(whole) = keys.iter().find(|known| lacks_unit(known)) {
+        return Some(whole);
+    }
     let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
     let distance = |known: &str| {
         let whole = strsim::damerau_levenshtein(key, known);
@@ -341,11 +345,15 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_refused_where_it_stands_with_the_nearest_known_one() {
-        assert_eq!(refusal("zz = 1\nlisen = []"), (0, "there is no key \"zz\"; fileserv.toml(5) lists all keys".to_owned()));
+        assert_eq!(
+            refusal("zz = 1\nlisen = []"),
+            (0, "there is no key \"zz\"; fileserv.toml(5) lists all keys".to_owned())
+        );
         let (place, words) = refusal("workers = 1\nlisen = []");
         assert_eq!((place, words.contains("\"listen\"")), (12, true), "{words}");
         assert!(refusal("[limits]\nhaed_bytes = 1").1.contains("\"limits.head_bytes\""));
         assert!(refusal("head_bytes = 1").1.contains("\"limits.head_bytes\""), "the right key of another table");
+        assert!(refusal("[limits]\nbody = 1").1.contains("\"limits.body_bytes\""), "the unit is a part of the name");
         assert!(refusal("[timeout]\nidle = \"1s\"").1.contains("did you mean \"timeouts\"?"));
         assert!(refusal("[[access]]\npath = \"/\"\nalow = []").1.contains("\"access.allow\""));
     }

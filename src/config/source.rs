@@ -78,7 +78,7 @@ impl Source {
             return Ok(String::new());
         };
         read_bounded(path)
-            .map_err(|error| ConfigError::Unreadable { file: self.name().to_owned(), reason: error.to_string() })
+            .map_err(|error| ConfigError::Unreadable { file: self.name().to_owned(), reason: reason(&error) })
     }
 
     /// Who said what is wrong: the last one who set any of the keys.
@@ -93,7 +93,10 @@ impl Source {
         }
         match keys.iter().find_map(|key| place_of(text, key, index)) {
             Some(offset) => ConfigError::in_file(self.name(), text, offset, message),
-            None => ConfigError::InDefault { message },
+            None => {
+                let key = keys.first().copied().unwrap_or_default().to_owned();
+                ConfigError::InDefault { name: self.name().to_owned(), key, message }
+            }
         }
     }
 }
@@ -149,6 +152,16 @@ fn read_bounded(path: &Path) -> io::Result<String> {
         return Err(io::Error::other("this is no configuration: it is larger than 1 MiB"));
     }
     Ok(text)
+}
+
+/// What a person can do about it; the system's own words where it says that best.
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file; write the path of a configuration".to_owned(),
+        io::ErrorKind::IsADirectory => "this is a folder; write the path of a file".to_owned(),
+        io::ErrorKind::InvalidData => "this is no configuration: it is not text in UTF-8".to_owned(),
+        _ => error.to_string(),
+    }
 }
 
 impl Options {

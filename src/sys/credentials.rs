@@ -22,10 +22,10 @@ pub struct Account {
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {
     /// No such user.
-    #[error("there is no user {0:?}")]
+    #[error("there is no user {0:?}; name one that exists, or make this one")]
     NoUser(String),
     /// No such group.
-    #[error("there is no group {0:?}")]
+    #[error("there is no group {0:?}; name one that exists, or make this one")]
     NoGroup(String),
     /// The service must not run as root.
     #[error("user {0:?} is root: choose an ordinary user, for workers must not be able to do everything")]
