@@ -156,11 +156,15 @@ fn read_bounded(path: &Path) -> io::Result<String> {
 
 /// What a person can do about it; the system's own words where it says that best.
 fn reason(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => "there is no such file; write the path of a configuration".to_owned(),
-        io::ErrorKind::IsADirectory => "this is a folder; write the path of a file".to_owned(),
-        io::ErrorKind::InvalidData => "this is no configuration: it is not text in UTF-8".to_owned(),
-        _ => error.to_string(),
+    let kind = error.kind();
+    if kind == io::ErrorKind::NotFound {
+        "there is no such file; write the path of a configuration".to_owned()
+    } else if kind == io::ErrorKind::IsADirectory {
+        "this is a folder; write the path of a file".to_owned()
+    } else if kind == io::ErrorKind::InvalidData {
+        "this is no configuration: it is not text in UTF-8".to_owned()
+    } else {
+        error.to_string()
     }
 }
 

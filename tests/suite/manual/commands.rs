@@ -134,7 +134,7 @@ fn jail_is_one_for_fail2ban() {
     fs::write(folder.join("jail.d/fileserv.conf"), here(&example("jail"), &site)).unwrap();
     let told = tools::succeed(&mut shell(&home, "fail2ban-client -c fail2ban -d"));
     let error_log = site.beside("log/error.log");
-    for words in ["'maxretry', 5", "'bantime', '1h'", "login refused", error_log.to_str().unwrap()] {
+    for words in ["'maxretry', 3", "'bantime', '1h'", "login refused", error_log.to_str().unwrap()] {
         assert!(told.contains(words), "{words}: {told}");
     }
 }
