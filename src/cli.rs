@@ -145,7 +145,7 @@ struct Cli {
 fn port_elsewhere() -> Arg {
     let right =
         UnknownArgumentValueParser::suggest("write '--listen 127.0.0.1:8000', or '--listen 0.0.0.0:8000' for all");
-    let port = Arg::new("port").short('p').long("port").num_args(0..=1).default_missing_value("");
+    let port = Arg::new("port").short('p').long("port").value_name("PORT").num_args(0..=1).default_missing_value("");
     port.hide(true).value_parser(right)
 }
 

@@ -23,7 +23,7 @@ _fileserv() {
 
     case "${cmd}" in
         fileserv)
-            opts="-c -t -p -h -V --config --set --test --check-sandbox --workers --upload --user --access-log --hash-password --make-token --pid-file --signal --port --listen --help --version"
+            opts="-c -t -h -V --config --set --test --check-sandbox --workers --upload --user --access-log --hash-password --make-token --pid-file --signal --listen --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -111,14 +111,6 @@ _fileserv() {
                     ;;
                 --signal)
                     COMPREPLY=($(compgen -W "reload upgrade reopen stop quit" -- "${cur}"))
-                    return 0
-                    ;;
-                --port)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                -p)
-                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --listen)

@@ -11,7 +11,6 @@ upgrade\t'SIGUSR2: put the binary that is there now in the place of the one that
 reopen\t'SIGUSR1: open the logs again'
 stop\t'SIGTERM: end soon'
 quit\t'SIGQUIT: finish every request, then end'"
-complete -c fileserv -s p -l port -r
 complete -c fileserv -l listen -d 'Where to listen [default: 127.0.0.1:8080]' -r
 complete -c fileserv -s t -l test -d 'Check FILE: say where and what is wrong, and end'
 complete -c fileserv -l check-sandbox -d 'Try from inside a sealed worker what must not be'

@@ -158,7 +158,7 @@ fn read_bounded(path: &Path) -> io::Result<String> {
 fn reason(error: &io::Error) -> String {
     let kind = error.kind();
     if kind == io::ErrorKind::NotFound {
-        "there is no such file; write the path of a configuration".to_owned()
+        "there is no such file".to_owned()
     } else if kind == io::ErrorKind::IsADirectory {
         "this is a folder; write the path of a file".to_owned()
     } else if kind == io::ErrorKind::InvalidData {
@@ -260,7 +260,7 @@ mod tests {
     #[test]
     fn a_file_that_is_not_there_is_named() {
         let source = Source::file("x.toml".into(), "/nowhere/x.toml".into(), Options::default(), Vec::new());
-        assert_eq!(load(&source).unwrap_err().to_string(), "x.toml: No such file or directory (os error 2)");
+        assert_eq!(load(&source).unwrap_err().to_string(), "x.toml: there is no such file");
         let endless = Source::file("zero".into(), "/dev/zero".into(), Options::default(), Vec::new());
         assert!(load(&endless).unwrap_err().to_string().contains("1 MiB"));
     }

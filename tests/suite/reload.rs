@@ -57,7 +57,7 @@ fn wrong_configuration_is_refused_with_its_place_and_the_old_one_serves_on() {
     std::fs::remove_file(&file).unwrap();
     server.signal(Signal::SIGHUP);
     server.await_line("the missing file is named", |said| {
-        said.contains("fileserv.toml") && said.contains("No such file")
+        said.contains("fileserv.toml") && said.contains("no such file")
     });
     server.assert_unharmed(&workers);
 }
