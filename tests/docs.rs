@@ -179,7 +179,10 @@ fn the_sample_is_a_sane_service() {
     assert_eq!(config.listen, listen);
     assert_eq!(config.user.as_deref(), Some("fileserv"));
     assert_eq!(config.sites.default.routes.len(), 1, "statistics, and nothing that takes long to compute");
-    assert!(!config.sites.default.access.verbs(b"/stats", &Visitor::default()).contains(Verb::Read), "for this machine");
+    assert!(
+        !config.sites.default.access.verbs(b"/stats", &Visitor::default()).contains(Verb::Read),
+        "for this machine"
+    );
     let client = Some("127.0.0.1".parse().unwrap());
     let here = Visitor { client, ..Visitor::default() };
     assert!(config.sites.default.access.verbs(b"/stats", &here).contains(Verb::Read));
