@@ -1,5 +1,5 @@
 # shellcheck shell=sh disable=SC2154
-# Read by `serve`, `build-deb` and `.ci/run`: a Rust toolchain that is new enough, and packages of Debian, where they are
+# Read by `serve`, `build-deb`, `tests/run` and `.ci/run`: a Rust toolchain that is new enough, and packages of Debian, where they are
 # missing. The reader has `say` and `die`, and has set `project`.
 
 # Runs a command as root, or says what root would have to run.
@@ -59,8 +59,11 @@ candidate() {
 # Finds a toolchain, or installs one: of Debian where it has one that is new enough, else with its rustup.
 need_rust() {
     # rustup puts cargo where a shell that was opened before doesn't look; it is newer than the cargo of most distributions.
-    has_rust || PATH=${CARGO_HOME:-${HOME-}/.cargo}/bin:$PATH
     has_rust && return
+    usual=$PATH
+    PATH=${CARGO_HOME:-${HOME-}/.cargo}/bin:$PATH
+    has_rust && return
+    PATH=$usual
     why="Rust $(oldest_rust) or newer is needed, and here is $(rustc --version 2>/dev/null || echo none)"
     command -v apt-get >/dev/null 2>&1 || die "$why: install it with rustup (https://rustup.rs), and try again"
     as_root apt-get update -qq >&2 || say "the lists of packages could not be renewed; trying with those that are here"
