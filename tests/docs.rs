@@ -239,7 +239,14 @@ fn the_sample_is_a_sane_service() {
     let listen = ["0.0.0.0:80", "[::]:80"].map(|address| address.parse::<Listen>().unwrap());
     assert_eq!(config.listen, listen);
     assert_eq!(config.user.as_deref(), Some("fileserv"));
-    assert!(config.sites.default.routes.is_empty());
+    assert_eq!(config.sites.default.routes.len(), 1, "statistics, and nothing that takes long to compute");
+    assert!(
+        !config.sites.default.access.verbs(b"/stats", &Visitor::default()).contains(Verb::Read),
+        "for this machine"
+    );
+    let client = Some("127.0.0.1".parse().unwrap());
+    let here = Visitor { client, ..Visitor::default() };
+    assert!(config.sites.default.access.verbs(b"/stats", &here).contains(Verb::Read));
     assert!(config.sites.default.access.verbs(b"/", &Visitor::default()).contains(Verb::List));
     assert!(!config.sites.can_write());
     assert_eq!(config.log.access, LogTarget::File("/var/log/fileserv/access.log".into()));

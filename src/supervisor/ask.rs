@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::record::{Outcomes, Task, journal_path};
 use crate::cli::Wish;
 use crate::config::{self, ConfigError, Source};
+use crate::sys::credentials;
 use crate::sys::held::{Held, Telling};
 use crate::sys::lock_file::LockFile;
 
@@ -115,11 +116,15 @@ impl Server {
             let held = Held::find(pid).map_err(gone)?;
             let owner = lock.owner().map_err(unreadable(path))?;
             // Root's rights are not lent to whoever can lay a file there: only root and the server itself may name it.
-            match held.user(pid).map_err(unreadable(path))? {
-                Some(user) if owner != 0 && owner != user => {
+            match held.user(pid) {
+                Ok(Some(user)) if owner != 0 && owner != user => {
                     return Err(AskError::Foreign { path: path.to_owned(), owner, pid, user });
                 }
-                Some(_) | None => {}
+                Ok(_) => {}
+                // Where `/proc` hides processes (ProtectProc= of systemd), others than root can't know. They have
+                // nothing to lend: the kernel lets them signal what is theirs, and nothing else.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && !credentials::is_root() => {}
+                Err(error) => return Err(unreadable(path)(error)),
             }
             // The process that was found is the one that is meant only if the file still says so.
             if lock.read().map_err(unreadable(path))? == text {

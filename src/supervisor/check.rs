@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::io::{self, PipeReader, Read};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -111,8 +112,14 @@ fn try_all(mut config: Config, mut roots: Sites<OwnedFd>, logs: Logs, mut scene:
     // The scene is one more site, with an upload folder if there is one anywhere.
     config.sites.named.push(site_of(&scene, scene.writes));
     roots.named.push(scene.root.try_clone()?);
-    let address = ListenAddress::Tcp(([127, 0, 0, 1], 0).into());
-    let listener = Listener::bind_tcp(([127, 0, 0, 1], 0).into())?;
+    // A worker has the same rights over any listener; where nobody may make one of TCP, one in the file system will do.
+    let (address, listener) = if scene.has_tcp() {
+        let address: SocketAddr = ([127, 0, 0, 1], 0).into();
+        (ListenAddress::Tcp(address), Listener::bind_tcp(address)?)
+    } else {
+        let path = scene.socket_path();
+        (ListenAddress::Unix(path.clone()), Listener::bind_unix(&path)?)
+    };
     let offer = Offer {
         number: 1,
         config: Arc::new(config),
@@ -160,7 +167,7 @@ fn try_one(offer: &Offer, boards: &mut BoardPool, scene: &Scene, act: &'static A
     let (seal, outcome) = read_report(&report);
     let seal =
         seal.ok_or_else(|| io::Error::other(format!("a worker was not sealed, and {ended}; the log says why")))?;
-    Ok((seal, judge(outcome, ended)))
+    Ok((seal, judge(act, outcome, ended)))
 }
 
 /// All that was written; the end comes with the end of the worker, or of the program in its place.
@@ -171,7 +178,7 @@ fn read_all(mut reader: PipeReader) -> io::Result<Vec<u8>> {
 }
 
 /// What the report of a worker and the way it ended mean together.
-fn judge(outcome: Option<Outcome>, ended: Ended) -> Verdict {
+fn judge(act: &Act, outcome: Option<Outcome>, ended: Ended) -> Verdict {
     match (outcome, ended) {
         (Some(Outcome::Possible), _) => Verdict::Possible,
         (Some(Outcome::Refused(number)), _) => {
@@ -180,6 +187,8 @@ fn judge(outcome: Option<Outcome>, ended: Ended) -> Verdict {
                 // EXDEV is how Landlock refuses to move a file from one folder to another.
                 "EPERM" | "EACCES" | "EXDEV" => Verdict::Denied(name),
                 "ENOSYS" => Verdict::Absent,
+                // Supervisor and sibling live as long as the check.
+                "ENOENT" if act.looks_into_proc() => Verdict::Denied(name),
                 _ => Verdict::Unclear(name),
             }
         }
@@ -239,11 +248,16 @@ mod tests {
     #[test]
     fn only_what_the_kernel_refuses_is_denied() {
         let done = Ended::Exited(0);
+        let act = acts().find(|act| !act.looks_into_proc()).unwrap();
+        let in_proc = acts().find(|act| act.looks_into_proc()).unwrap();
+        let judge = |outcome, ended| judge(act, outcome, ended);
         let refused = |number| judge(Some(Outcome::Refused(number)), done);
         assert_eq!(refused(libc::EPERM), Verdict::Denied("EPERM".into()));
         assert_eq!(refused(libc::EXDEV), Verdict::Denied("EXDEV".into()));
         assert_eq!(refused(libc::ENOSYS), Verdict::Absent);
         assert_eq!(refused(libc::ENOENT), Verdict::Unclear("ENOENT".into()));
+        let hidden = super::judge(in_proc, Some(Outcome::Refused(libc::ENOENT)), done);
+        assert_eq!(hidden, Verdict::Denied("ENOENT".into()));
         assert_eq!(judge(Some(Outcome::Possible), done), Verdict::Possible);
         assert_eq!(judge(None, done), Verdict::Possible, "another program has run");
         assert_eq!(judge(None, Ended::Killed(libc::SIGSYS)), Verdict::Denied("SIGSYS".into()));

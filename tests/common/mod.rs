@@ -1,5 +1,6 @@
 //! The test house: a real server, a strict client, and the kernel's own word about processes.
 
+pub(crate) mod ability;
 pub(crate) mod client;
 pub(crate) mod manual;
 pub(crate) mod processes;
@@ -10,9 +11,9 @@ pub(crate) mod told;
 pub(crate) mod tools;
 pub(crate) mod trace;
 
-use std::io::Write;
 use std::time::{Duration, Instant};
 
+pub(crate) use ability::{cannot_run, is_root};
 pub(crate) use client::Client;
 pub(crate) use server::Server;
 pub(crate) use site::Site;
@@ -32,20 +33,4 @@ pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
         std::thread::sleep(nap);
         nap = (2 * nap).min(NAP);
     }
-}
-
-/// Says plainly, past the capture of the test runner, that a test could not run, and lets `tests/run` count it.
-pub(crate) fn cannot_run(test: &str, why: &str) {
-    let line = format!("COULD NOT RUN {test}: {why}\n");
-    let _ = std::io::stderr().write_all(line.as_bytes());
-    if let Some(path) = std::env::var_os("FILESERV_TESTS_NOT_RUN") {
-        let mut list =
-            std::fs::OpenOptions::new().append(true).create(true).open(path).expect("the list can be written");
-        list.write_all(line.as_bytes()).expect("the list can be written");
-    }
-}
-
-/// Is this the superuser, with the rights of one?
-pub(crate) fn is_root() -> bool {
-    nix::unistd::geteuid().is_root()
 }

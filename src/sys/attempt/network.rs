@@ -82,6 +82,12 @@ pub fn unused_tcp_socket() -> io::Result<OwnedFd> {
     Ok(socket(AddressFamily::Inet, SockType::Stream, flags, None)?)
 }
 
+/// Is this what socket(2) says where the kernel, or a filter of the service manager, has no sockets of that family?
+#[must_use]
+pub fn is_no_such_family(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EAFNOSUPPORT)
+}
+
 /// connect(2) to a TCP port. That the answer is awaited (EINPROGRESS) means that it was possible.
 ///
 /// # Errors

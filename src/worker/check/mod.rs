@@ -28,6 +28,15 @@ pub struct Act {
     attempt: fn(&Scene) -> io::Result<()>,
 }
 
+impl Act {
+    /// Is another process looked for in `/proc`? Where that hides whom one may not trace (`hidepid`, as ProtectProc= of
+    /// systemd has it), a process that lives is not found there, and that is the refusal.
+    #[must_use]
+    pub fn looks_into_proc(&self) -> bool {
+        self.call.contains(" of /proc/PID/")
+    }
+}
+
 /// All acts.
 pub fn acts() -> impl Iterator<Item = &'static Act> {
     [files::ACTS, network::ACTS, processes::ACTS, kernel::ACTS].into_iter().flatten()

@@ -1,9 +1,11 @@
 //! Acts on the network: new sockets, and what a forgotten one would be good for.
 //! Process: a worker of `--check-sandbox`, sealed.
 
-use std::os::fd::AsFd;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
 
-use super::Act;
+use super::{Act, Scene};
 use crate::sys::attempt::{self, CRYPTOGRAPHY, DATAGRAM, INET, INET6, NETLINK, PACKETS, RAW, STREAM, UNIX, VSOCK};
 
 pub(super) const ACTS: &[Act] = &[
@@ -51,22 +53,22 @@ pub(super) const ACTS: &[Act] = &[
     Act {
         name: "connect a forgotten socket",
         call: "connect of a TCP socket to a port that listens",
-        attempt: |scene| attempt::connect_tcp(scene.tcp[0].as_fd(), scene.address()?),
+        attempt: |scene| on_tcp(scene, 0, attempt::connect_tcp),
     },
     Act {
         name: "connect it without connect",
         call: "sendto MSG_FASTOPEN of a TCP socket",
-        attempt: |scene| attempt::send_fast_open(scene.tcp[1].as_fd(), scene.address()?),
+        attempt: |scene| on_tcp(scene, 1, attempt::send_fast_open),
     },
     Act {
         name: "bind it",
         call: "bind of a TCP socket to 127.0.0.1",
-        attempt: |scene| attempt::bind_tcp(scene.tcp[2].as_fd()),
+        attempt: |scene| on_tcp(scene, 2, |socket, _| attempt::bind_tcp(socket)),
     },
     Act {
         name: "listen without having bound it",
         call: "listen of a TCP socket",
-        attempt: |scene| attempt::listen(scene.tcp[3].as_fd()),
+        attempt: |scene| on_tcp(scene, 3, |socket, _| attempt::listen(socket)),
     },
     Act {
         name: "end the service of all workers",
@@ -104,3 +106,16 @@ pub(super) const ACTS: &[Act] = &[
         attempt: |scene| attempt::send_abstract(scene.datagrams.as_fd(), &scene.abstract_name),
     },
 ];
+
+/// Tries it on one of the forgotten sockets; where the whole service has none, such a socket would have to be made.
+fn on_tcp(
+    scene: &Scene,
+    which: usize,
+    attempt: impl Fn(BorrowedFd<'_>, SocketAddr) -> io::Result<()>,
+) -> io::Result<()> {
+    let socket = scene.tcp.as_ref().and_then(|sockets| sockets.get(which));
+    match (socket, scene.address) {
+        (Some(socket), Some(address)) => attempt(socket.as_fd(), address),
+        (Some(_) | None, _) => attempt::make_socket(INET, STREAM),
+    }
+}

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, symlink};
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::{Path, PathBuf};
 
 use crate::sys::attempt;
@@ -39,14 +39,17 @@ pub struct Scene {
     pub log: File,
     /// Another file, which nobody else has open.
     pub leased: File,
-    /// Sockets that are neither bound nor connected, as if they had been forgotten; one for each act.
-    pub tcp: [OwnedFd; 4],
+    /// Sockets that are neither bound nor connected, as if they had been forgotten; one for each act. `None` where not
+    /// even the supervisor may make any (RestrictAddressFamilies= of systemd).
+    pub tcp: Option<[OwnedFd; 4]>,
     /// The same for datagrams of this machine.
     pub datagrams: UnixDatagram,
-    /// Somebody listens here.
-    pub listener: TcpListener,
+    /// Somebody listens here: with TCP where that may be, else on this machine.
+    pub listener: OwnedFd,
+    /// At this address, if it is one of TCP.
+    pub address: Option<SocketAddr>,
     /// A second one: acts that would spoil it for all are tried on this.
-    pub common: TcpListener,
+    pub common: OwnedFd,
     /// And here, without a path.
     pub abstract_name: Vec<u8>,
     /// A terminal of our own, if there may be one.
@@ -102,21 +105,24 @@ impl Scene {
             files.write(name)?;
         }
         symlink("../secret", folder.join("root/out"))?;
-        let socket = attempt::unused_tcp_socket;
+        let tcp = forgotten_sockets()?;
+        let listen = |name: &str| listen(tcp.is_some(), &folder.join(name));
+        let (listener, address) = listen("listener")?;
         let abstract_name = folder.as_os_str().as_bytes().to_vec();
-        let address = std::os::unix::net::SocketAddr::from_abstract_name(&abstract_name)?;
+        let abstract_address = std::os::unix::net::SocketAddr::from_abstract_name(&abstract_name)?;
         Ok(Self {
             root: open_root(&folder.join(ROOT))?,
             uploads: open_root(&folder.join("root/in"))?,
             supervisor,
             sibling,
             log: File::options().append(true).open(folder.join("away/owned"))?,
-            tcp: [socket()?, socket()?, socket()?, socket()?],
             leased: File::open(folder.join("away/leased"))?,
             datagrams: UnixDatagram::unbound()?,
-            listener: TcpListener::bind(("127.0.0.1", 0))?,
-            common: TcpListener::bind(("127.0.0.1", 0))?,
-            _abstract_listener: UnixDatagram::bind_addr(&address)?,
+            listener,
+            address,
+            common: listen("common")?.0,
+            tcp,
+            _abstract_listener: UnixDatagram::bind_addr(&abstract_address)?,
             abstract_name,
             terminal: attempt::own_terminal().ok(),
             program: File::open(Path::new(&*PROGRAM.to_string_lossy())).ok(),
@@ -141,7 +147,7 @@ impl Scene {
     pub fn fds(&self) -> Vec<BorrowedFd<'_>> {
         let mut fds =
             vec![self.root.as_fd(), self.uploads.as_fd(), self.log.as_fd(), self.leased.as_fd(), self.shown.as_fd()];
-        fds.extend(self.tcp.iter().map(AsFd::as_fd));
+        fds.extend(self.tcp.iter().flatten().map(AsFd::as_fd));
         fds.extend([self.datagrams.as_fd(), self.listener.as_fd(), self.common.as_fd()]);
         fds.extend(self.terminal.iter().chain(&self.program).map(AsFd::as_fd));
         fds.extend(self.read_only_roots.iter().map(AsFd::as_fd));
@@ -161,10 +167,37 @@ impl Scene {
         Ok(CString::new(self.folder.join(name).into_os_string().into_encoded_bytes())?)
     }
 
-    /// Where somebody listens.
-    pub(super) fn address(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+    /// May sockets of TCP be made at all, outside of workers?
+    #[must_use]
+    pub fn has_tcp(&self) -> bool {
+        self.tcp.is_some()
     }
+
+    /// Where a listener may be made that needs no TCP.
+    #[must_use]
+    pub fn socket_path(&self) -> PathBuf {
+        self.folder.join("socket")
+    }
+}
+
+/// Sockets of TCP; `None` where the whole service has none.
+fn forgotten_sockets() -> io::Result<Option<[OwnedFd; 4]>> {
+    let socket = attempt::unused_tcp_socket;
+    match socket() {
+        Ok(first) => Ok(Some([first, socket()?, socket()?, socket()?])),
+        Err(error) if attempt::is_no_such_family(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A socket that listens.
+fn listen(with_tcp: bool, path: &Path) -> io::Result<(OwnedFd, Option<SocketAddr>)> {
+    if with_tcp {
+        let listener = TcpListener::bind(("127.0.0.1", 0))?;
+        let address = listener.local_addr()?;
+        return Ok((listener.into(), Some(address)));
+    }
+    Ok((UnixListener::bind(path)?.into(), None))
 }
 
 struct Files<'f>(&'f Path);
