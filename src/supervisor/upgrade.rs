@@ -13,6 +13,7 @@ use super::handed::{Handed, UPGRADE_VARIABLE};
 use super::record::Task;
 use super::{Phase, Supervisor, notify};
 use crate::log::Level;
+use crate::sys::inherited;
 use crate::sys::packet::{self, Packet, PacketEnd};
 use crate::sys::process::{self, Ended, ProcessId};
 
@@ -36,11 +37,11 @@ impl Program {
 
     /// Becomes the program, with the line to the old one. For the child of a fork; comes back with what went wrong.
     fn exec(&self, line: &PacketEnd) -> io::Error {
-        let number = match process::close_all_but(&[std::os::fd::AsFd::as_fd(line)]).and_then(|()| line.keep_for_exec())
-        {
-            Ok(number) => number,
-            Err(error) => return error,
-        };
+        let number =
+            match inherited::close_all_but(&[std::os::fd::AsFd::as_fd(line)]).and_then(|()| line.keep_for_exec()) {
+                Ok(number) => number,
+                Err(error) => return error,
+            };
         let own = ProcessId::own();
         // What was meant for the old process is not for the new one.
         let is_old = |name: &OsString| {

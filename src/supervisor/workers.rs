@@ -14,6 +14,7 @@ use crate::heritage::{Entrance, Heritage};
 use crate::log::Level;
 use crate::stats::{Board, Boards};
 use crate::sys::control::{self, SupervisorEnd};
+use crate::sys::inherited;
 use crate::sys::process::{self, ProcessId};
 use crate::worker;
 
@@ -104,8 +105,8 @@ fn inherit(heritage: &Heritage, supervisor: ProcessId, also: &[BorrowedFd<'_>]) 
     keep.extend(heritage.entrances.iter().map(|entrance| entrance.listener.as_fd()));
     keep.extend(heritage.logs.fds());
     keep.extend(also);
-    process::close_all_but(&keep)?;
-    process::leave_standard_output(heritage.logs.raw_error())?;
+    inherited::close_all_but(&keep)?;
+    inherited::leave_standard_output(heritage.logs.raw_error())?;
     // 3. From now on the board is this worker's.
     heritage.board.take_over(ProcessId::own().number(), heritage.generation);
     Ok(())

@@ -12,6 +12,7 @@ pub mod epoll;
 pub mod failure;
 pub mod file;
 pub mod held;
+pub mod inherited;
 pub mod landlock;
 pub mod limits;
 pub mod lock_file;

@@ -3,7 +3,7 @@
 use nix::sys::signal::Signal;
 
 use crate::common::server::EVERYTHING;
-use crate::common::{Server, Site, until};
+use crate::common::{Server, Site, cannot_run, is_root, processes, until};
 
 fn logged() -> Server {
     let site = Site::sample();
@@ -83,6 +83,30 @@ fn rotation_loses_no_line() {
         old + lines(&server, "access.log").len()
     };
     until("every request has its line", || count() == sent);
+}
+
+/// What a process keeps open has its room on the disk, also when its name is gone.
+#[test]
+fn rotated_log_is_let_go_by_every_process() {
+    if !is_root() {
+        return cannot_run(
+            "rotated_log_is_let_go_by_every_process",
+            "only root sees the descriptors of such a process",
+        );
+    }
+    let server = logged();
+    let log = server.site.beside("log");
+    for name in ["access.log", "error.log"] {
+        std::fs::remove_file(log.join(name)).unwrap();
+    }
+    server.signal(Signal::SIGUSR1);
+    for pid in server.workers().into_iter().chain([server.supervisor()]) {
+        let open = || processes::open_files(pid).into_iter().filter(|name| name.starts_with(&log)).collect::<Vec<_>>();
+        until("it has the new logs and no others", || {
+            let open = open();
+            !open.is_empty() && open.iter().all(|name| name.exists())
+        });
+    }
 }
 
 #[test]
