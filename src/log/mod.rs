@@ -121,6 +121,15 @@ impl Logs {
         Ok(Self(Arc::new(Open { access, error })))
     }
 
+    /// The same logs with descriptors of their own.
+    ///
+    /// # Errors
+    /// When there is no descriptor left.
+    pub fn duplicate(&self, config: &Log) -> io::Result<Self> {
+        let fds = self.fds().into_iter().map(|fd| fd.try_clone_to_owned()).collect::<io::Result<_>>()?;
+        Self::from_fds(config, fds).map_err(io::Error::other)
+    }
+
     /// Writes one line to the error log, from any thread.
     pub fn error(&self, level: Level, message: std::fmt::Arguments<'_>) {
         self.0.error.line(level, message);
@@ -220,9 +229,8 @@ mod tests {
         let path = folder.path().join("error.log");
         let config = Log { access: LogTarget::Off, error: LogTarget::File(path.clone()) };
         let first = Logs::open(&config).unwrap();
-        let fds: Vec<OwnedFd> = first.fds().iter().map(|fd| fd.try_clone_to_owned().unwrap()).collect();
-        assert_eq!(fds.len(), 1, "a log that is off has no descriptor");
-        let second = Logs::from_fds(&config, fds).unwrap();
+        assert_eq!(first.fds().len(), 1, "a log that is off has no descriptor");
+        let second = first.duplicate(&config).unwrap();
         drop(first);
         second.error(Level::Notice, format_args!("here"));
         assert!(std::fs::read_to_string(&path).unwrap().ends_with(": notice: here\n"));

@@ -13,14 +13,16 @@ use super::generation::{Generation, Offer};
 use super::handed::Handed;
 use super::listeners::listen;
 use super::logins;
+use super::program::Program;
 use super::record::{PidFile, PidFileError, Record};
-use super::upgrade::{self, Predecessor, Program};
+use super::upgrade::{self, Predecessor};
 use super::vigil::Vigil;
 use super::{Phase, Supervisor, notify};
 use crate::auth::CredentialsError;
 use crate::config::{self, Config, ConfigError, ListenAddress, LogTarget, Site, Sites, Source};
 use crate::log::{Level, LogError, Logs};
-use crate::sys::credentials::{self, Account};
+use crate::sys::account::Account;
+use crate::sys::credentials;
 use crate::sys::signals::Signals;
 use crate::sys::{file, inherited, limits, process};
 

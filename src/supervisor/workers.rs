@@ -54,6 +54,8 @@ pub(super) fn spawn_to(
     let (control, worker_end) = control::pair()?;
     let all = Boards { started, service: boards.service(), seal: String::new(), slots: boards.shared() };
     let supervisor = ProcessId::own();
+    // Its own: of what the fork copies with the offer nothing is ever closed, and a rotated log would keep its room.
+    let logs = offer.logs.duplicate(&offer.config.log)?;
     let entrances = offer.listeners.iter().map(entrance).collect::<io::Result<Vec<_>>>()?;
     let (board, pid) = boards.lend(|own: &'static Board| {
         let heritage = Heritage {
@@ -66,7 +68,7 @@ pub(super) fn spawn_to(
             roots: Arc::clone(&offer.roots),
             board: own,
             boards: all,
-            logs: offer.logs.clone(),
+            logs,
             control: worker_end,
         };
         process::fork(move || begin(heritage, supervisor, also, life))

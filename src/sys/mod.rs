@@ -1,6 +1,7 @@
 //! The kernel door: every system call and all `unsafe` code. nix and libc types don't leak out of it.
 //! Process: any. Each file says which privileges its calls need.
 
+pub mod account;
 #[cfg(test)]
 pub mod allocations;
 pub mod attempt;

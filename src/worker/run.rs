@@ -15,7 +15,7 @@ use super::seccomp::Needs;
 use super::sweep::Sweeper;
 use super::vitals::Vitals;
 use super::{sandbox, seccomp};
-use crate::config::Sandbox;
+use crate::config::{LogTarget, Sandbox};
 use crate::content::MediaTypes;
 use crate::heritage::Heritage;
 use crate::log::{LatestLogs, Level};
@@ -80,7 +80,8 @@ pub(super) fn seal(heritage: &Heritage, logs: &LatestLogs) -> Result<Sealed, Box
     // 6. No process and no thread more, and then the system call filter, on every thread.
     if config.sandbox != Sandbox::Off {
         limits::forbid_processes()?;
-        let needs = Needs { folders: grants.makes_folders(), writes: config.sites.can_write() };
+        let speaks = [&config.log.access, &config.log.error].contains(&&LogTarget::Syslog);
+        let needs = Needs { folders: grants.makes_folders(), writes: config.sites.can_write(), speaks };
         let filter = seccomp::allow_only_needed_calls(needs, config.sandbox_refusal);
         seal.add_filter(filter, config.sandbox)?;
     }
@@ -94,7 +95,7 @@ pub(super) fn seal(heritage: &Heritage, logs: &LatestLogs) -> Result<Sealed, Box
 
 fn serve(mut heritage: Heritage, logs: &LatestLogs) -> Result<(), Box<dyn std::error::Error>> {
     let Sealed { vitals, epoll, media_types, offload, sweeper, seal } = seal(&heritage, logs)?;
-    // Who keeps them after a rotation keeps files that an operator wants to be rid of.
+    // Who kept them after a rotation would keep files that an operator wants to be rid of.
     drop(heritage.logs);
 
     // 7. Sealed: now, and only now, bytes of clients may come.

@@ -20,8 +20,11 @@ fn logged(server: &Server) -> HashMap<String, u32> {
         for line in BufReader::new(std::fs::File::open(entry.path()).unwrap()).lines() {
             let line = line.unwrap();
             assert!(is_whole(&line), "a torn line: {line:?}");
-            let target = line.split(' ').nth(6).unwrap().to_owned();
-            *found.entry(target).or_insert(0) += 1;
+            let target = line.split(' ').nth(6).unwrap();
+            // What the test itself asks is no load.
+            if !target.starts_with("/stats") {
+                *found.entry(target.to_owned()).or_insert(0) += 1;
+            }
         }
     }
     found
