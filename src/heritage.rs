@@ -40,7 +40,7 @@ pub struct Heritage {
     pub board: &'static Board,
     /// All boards, to be read.
     pub boards: Boards,
-    /// Open logs.
+    /// Open logs, with descriptors that belong to this worker alone.
     pub logs: Logs,
     /// The supervisor's orders come here; `ready` is said here.
     pub control: WorkerEnd,

@@ -45,7 +45,7 @@ const BOXES: &[(&str, &str)] = &[
     ("TMP_BUF", "worker/"),
 ];
 
-/// Every source file with its path below `src/`; a `tests.rs` is its folder's tests.
+/// Every source file with its path below `src/`; a `tests.rs` is its folder's tests, `x_tests.rs` those of `x.rs`.
 fn sources() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
@@ -64,7 +64,7 @@ fn walk(folder: &Path, visit: &mut impl FnMut(&PathBuf)) {
         let path = entry.path();
         if entry.file_type().unwrap().is_dir() {
             walk(&path, visit);
-        } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs") {
+        } else if path.to_str().is_some_and(|path| path.ends_with(".rs") && !path.ends_with("tests.rs")) {
             visit(&path);
         }
     }

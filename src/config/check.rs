@@ -8,7 +8,7 @@ use super::check_sites::sites_hold;
 use super::defaults::FIELDS_LIMIT;
 use super::units::{size_text, time_text};
 use super::{Config, Listen};
-use crate::sys::credentials::belongs_to;
+use crate::sys::account::belongs_to;
 
 /// What is wrong, and which keys (one of them set by the operator, if any was) it comes from.
 pub(super) struct Fault {

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use super::scalar::{Scalar, one_of, scalars};
 use super::{Durability, ForwardedField, LogTarget, Precompressed, Sandbox, SandboxRefusal};
-use crate::sys::credentials::group_id;
+use crate::sys::account::group_id;
 
 scalars!(
     Workers,

@@ -77,7 +77,7 @@ struct Fact {
     read: fn(&Service) -> &AtomicU64,
 }
 
-const FACTS: [Fact; 9] = {
+const FACTS: [Fact; 10] = {
     const fn fact(key: &'static str, words: &'static str, read: fn(&Service) -> &AtomicU64) -> Fact {
         Fact { key, words, read }
     }
@@ -86,6 +86,7 @@ const FACTS: [Fact; 9] = {
         fact("workers_wanted", "Workers wanted", |service| &service.workers_wanted),
         fact("workers_ready", "Workers ready", |service| &service.workers_ready),
         fact("workers_draining", "Workers that finish their last requests", |service| &service.workers_draining),
+        fact("reload_waits", "Reload that waits until they have", |service| &service.reload_waits),
         fact("failed_starts", "Failed starts of a worker in a row", |service| &service.failed_starts),
         fact("hung", "Workers killed because they hung", |service| &service.hung),
         fact("retired", "Workers replaced because they had served enough", |service| &service.retired),

@@ -9,7 +9,7 @@ mod syslog;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::{Log, LogTarget};
 use crate::sys::output::Output;
@@ -28,6 +28,11 @@ struct Open {
     access: Sink,
     error: ErrorLog,
 }
+
+/// The logs of a process as they were opened last, for a thread that outlives a rotation: one that kept older ones would
+/// keep a file that an operator has removed, and its room on the disk.
+#[derive(Debug, Clone)]
+pub struct LatestLogs(Arc<Mutex<Logs>>);
 
 /// An open log target.
 #[derive(Debug)]
@@ -116,6 +121,15 @@ impl Logs {
         Ok(Self(Arc::new(Open { access, error })))
     }
 
+    /// The same logs with descriptors of their own.
+    ///
+    /// # Errors
+    /// When there is no descriptor left.
+    pub fn duplicate(&self, config: &Log) -> io::Result<Self> {
+        let fds = self.fds().into_iter().map(|fd| fd.try_clone_to_owned()).collect::<io::Result<_>>()?;
+        Self::from_fds(config, fds).map_err(io::Error::other)
+    }
+
     /// Writes one line to the error log, from any thread.
     pub fn error(&self, level: Level, message: std::fmt::Arguments<'_>) {
         self.0.error.line(level, message);
@@ -129,6 +143,25 @@ impl Logs {
 
     fn access(&self) -> &Sink {
         &self.0.access
+    }
+}
+
+impl LatestLogs {
+    /// These, until they are followed by others.
+    #[must_use]
+    pub fn new(logs: Logs) -> Self {
+        Self(Arc::new(Mutex::new(logs)))
+    }
+
+    /// The logs of this moment, for one line or a few.
+    #[must_use]
+    pub fn now(&self) -> Logs {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Everybody who asks from now on gets these.
+    pub fn follow(&self, logs: Logs) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = logs;
     }
 }
 
@@ -196,12 +229,23 @@ mod tests {
         let path = folder.path().join("error.log");
         let config = Log { access: LogTarget::Off, error: LogTarget::File(path.clone()) };
         let first = Logs::open(&config).unwrap();
-        let fds: Vec<OwnedFd> = first.fds().iter().map(|fd| fd.try_clone_to_owned().unwrap()).collect();
-        assert_eq!(fds.len(), 1, "a log that is off has no descriptor");
-        let second = Logs::from_fds(&config, fds).unwrap();
+        assert_eq!(first.fds().len(), 1, "a log that is off has no descriptor");
+        let second = first.duplicate(&config).unwrap();
         drop(first);
         second.error(Level::Notice, format_args!("here"));
         assert!(std::fs::read_to_string(&path).unwrap().ends_with(": notice: here\n"));
+    }
+
+    #[test]
+    fn nobody_keeps_logs_that_were_followed_by_others() {
+        let config = Log { access: LogTarget::Off, error: LogTarget::Stderr };
+        let first = Logs::open(&config).unwrap();
+        let old = Arc::downgrade(&first.0);
+        let latest = LatestLogs::new(first);
+        let elsewhere = latest.clone();
+        latest.follow(Logs::open(&config).unwrap());
+        assert!(old.upgrade().is_none());
+        elsewhere.now().error(Level::Info, format_args!("a line of a test"));
     }
 
     #[test]

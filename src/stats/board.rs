@@ -25,6 +25,8 @@ numbers! {
     workers_ready,
     /// Workers of older generations, or replaced ones, that finish what they have begun.
     workers_draining,
+    /// 1 while a reload that was asked for waits for them.
+    reload_waits,
     /// Starts of workers in a row that never came to ready, at the place that has the most of them.
     failed_starts,
     /// Workers killed because their heartbeat stood still.

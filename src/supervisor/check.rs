@@ -18,7 +18,7 @@ use crate::config::{self, AccessRule, AccessRules, Config, ListenAddress, Site, 
 use crate::log::Logs;
 use crate::sys::process::{self, Ended, ProcessId};
 use crate::sys::socket::Listener;
-use crate::sys::{attempt, credentials, file, limits, random};
+use crate::sys::{attempt, credentials, file, inherited, limits, random};
 use crate::worker::check::{Act, Outcome, Scene, acts, read_report, run};
 
 /// What the check found.
@@ -54,7 +54,7 @@ const PLACES: [&str; 3] = ["/var/tmp", "/dev/shm", "/run"];
 pub fn check_sandbox(source: &Source) -> Result<SandboxReport, StartError> {
     // The steps of a start, see there, without what a check has no use for: nothing is bound, nobody is signalled.
     let config = config::load(source)?;
-    process::leave_standard_input().map_err(system("leave standard input"))?;
+    inherited::leave_standard_input().map_err(system("leave standard input"))?;
     let account = account(&config)?;
     let roots = open_roots(&config.sites)?;
     limits::allow_open_files(OPEN_FILES).map_err(system("raise the limit of open files"))?;

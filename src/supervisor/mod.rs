@@ -10,6 +10,7 @@ mod leave;
 mod listeners;
 mod logins;
 mod notify;
+mod program;
 mod record;
 mod reload;
 mod respawn;
@@ -29,8 +30,9 @@ use boards::BoardPool;
 use generation::Generation;
 use leave::Leaving;
 use listeners::Passed;
+use program::Program;
 use record::Record;
-use upgrade::{Predecessor, Program, Successor};
+use upgrade::{Predecessor, Successor};
 use vigil::Vigil;
 
 use crate::config::Source;

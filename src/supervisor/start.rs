@@ -13,16 +13,18 @@ use super::generation::{Generation, Offer};
 use super::handed::Handed;
 use super::listeners::listen;
 use super::logins;
+use super::program::Program;
 use super::record::{PidFile, PidFileError, Record};
-use super::upgrade::{self, Predecessor, Program};
+use super::upgrade::{self, Predecessor};
 use super::vigil::Vigil;
 use super::{Phase, Supervisor, notify};
 use crate::auth::CredentialsError;
 use crate::config::{self, Config, ConfigError, ListenAddress, LogTarget, Site, Sites, Source};
 use crate::log::{Level, LogError, Logs};
-use crate::sys::credentials::{self, Account};
+use crate::sys::account::Account;
+use crate::sys::credentials;
 use crate::sys::signals::Signals;
-use crate::sys::{file, limits, process};
+use crate::sys::{file, inherited, limits, process};
 
 /// Why service does not begin, or a reload changes nothing.
 #[derive(Debug, thiserror::Error)]
@@ -138,7 +140,8 @@ fn prepare(source: Source, handed: &mut Handed, program: Program) -> Result<Supe
     // 1. Read the configuration: as root it may lie where the service user can't read it, but then no reload can.
     let config = Arc::new(config::load(&source)?);
     // 2. Be deaf to what the starter left behind, and hear signals: one that comes from now on is not lost.
-    process::leave_standard_input().map_err(system("leave standard input"))?;
+    inherited::leave_standard_input().map_err(system("leave standard input"))?;
+    inherited::forbid_reading_of_terminals().map_err(system("open the terminal anew"))?;
     let signals = Signals::catch().map_err(system("catch signals"))?;
     // 3. Look up the service user; a user database may want root. And be the only one: before anything is bound.
     let account = account(&config)?;

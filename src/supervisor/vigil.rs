@@ -116,6 +116,7 @@ impl Supervisor {
         let leaving: usize = self.leaving.iter().map(|leaving| leaving.generation.living()).sum();
         let retiring = self.current.as_ref().map_or(0, Generation::retiring);
         service.workers_draining.store((leaving + retiring) as u64, Relaxed);
+        service.reload_waits.store(self.reload_wanted.into(), Relaxed);
         service.log_drops.store(self.drops_before + self.logs.error_drops(), Relaxed);
         let Some(current) = self.current.as_ref().filter(|_| self.phase == Phase::Serving) else { return };
         let (ready, wanted, failed) = (current.serving(), current.offer.config.workers, current.failed_starts());

@@ -14,6 +14,7 @@ use crate::heritage::{Entrance, Heritage};
 use crate::log::Level;
 use crate::stats::{Board, Boards};
 use crate::sys::control::{self, SupervisorEnd};
+use crate::sys::inherited;
 use crate::sys::process::{self, ProcessId};
 use crate::worker;
 
@@ -53,6 +54,8 @@ pub(super) fn spawn_to(
     let (control, worker_end) = control::pair()?;
     let all = Boards { started, service: boards.service(), seal: String::new(), slots: boards.shared() };
     let supervisor = ProcessId::own();
+    // Its own: of what the fork copies with the offer nothing is ever closed, and a rotated log would keep its room.
+    let logs = offer.logs.duplicate(&offer.config.log)?;
     let entrances = offer.listeners.iter().map(entrance).collect::<io::Result<Vec<_>>>()?;
     let (board, pid) = boards.lend(|own: &'static Board| {
         let heritage = Heritage {
@@ -65,7 +68,7 @@ pub(super) fn spawn_to(
             roots: Arc::clone(&offer.roots),
             board: own,
             boards: all,
-            logs: offer.logs.clone(),
+            logs,
             control: worker_end,
         };
         process::fork(move || begin(heritage, supervisor, also, life))
@@ -104,8 +107,8 @@ fn inherit(heritage: &Heritage, supervisor: ProcessId, also: &[BorrowedFd<'_>]) 
     keep.extend(heritage.entrances.iter().map(|entrance| entrance.listener.as_fd()));
     keep.extend(heritage.logs.fds());
     keep.extend(also);
-    process::close_all_but(&keep)?;
-    process::leave_standard_output(heritage.logs.raw_error())?;
+    inherited::close_all_but(&keep)?;
+    inherited::leave_standard_output(heritage.logs.raw_error())?;
     // 3. From now on the board is this worker's.
     heritage.board.take_over(ProcessId::own().number(), heritage.generation);
     Ok(())

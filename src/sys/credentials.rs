@@ -3,20 +3,12 @@
 //! The order of the steps is the point; see capabilities(7) before changing it.
 #![allow(unsafe_code, reason = "prctl(2) for securebits and the bounding set has no safe form")]
 
-use std::ffi::CString;
 use std::io;
 
 use caps::{CapSet, Capability, CapsHashSet};
-use nix::unistd::{Gid, Group, Uid, User};
+use nix::unistd::{Group, Uid, User};
 
-/// The user that the service runs as.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Account {
-    name: String,
-    uid: Uid,
-    gid: Gid,
-    groups: Vec<Gid>,
-}
+use super::account::Account;
 
 /// Why the process can't become, or stay, who it should be.
 #[derive(Debug, thiserror::Error)]
@@ -55,71 +47,10 @@ pub struct Kept {
     pub bounding_empty: bool,
 }
 
-type Outcome<T> = Result<T, CredentialsError>;
+pub(super) type Outcome<T> = Result<T, CredentialsError>;
 
-/// Users to run as when the configuration names none, best first.
-const DEFAULT_USERS: [&str; 2] = ["fileserv", "nobody"];
 /// Capability numbers are 64 at most, for a set is 64 bits (capabilities(7)).
 const CAPABILITIES_LIMIT: libc::c_ulong = 64;
-
-impl Account {
-    /// The account of these names, or the default ones where they are `None`.
-    ///
-    /// # Errors
-    /// A name that doesn't exist, or that is root's.
-    pub fn find(user: Option<&str>, group: Option<&str>) -> Outcome<Self> {
-        let look_up = |name: &str| User::from_name(name).map_err(|errno| step("look up the user", errno));
-        let user = match user {
-            Some(name) => look_up(name)?.ok_or_else(|| CredentialsError::NoUser(name.into()))?,
-            None => {
-                let mut found = None;
-                for name in DEFAULT_USERS {
-                    found = found.map_or_else(|| look_up(name), |user| Ok(Some(user)))?;
-                }
-                found.ok_or_else(|| CredentialsError::NoUser(DEFAULT_USERS.join(" or ")))?
-            }
-        };
-        if user.uid.is_root() {
-            return Err(CredentialsError::IsRoot(user.name));
-        }
-        let gid = match group {
-            None => user.gid,
-            Some(name) => {
-                let group = Group::from_name(name).map_err(|errno| step("look up the group", errno))?;
-                group.ok_or_else(|| CredentialsError::NoGroup(name.into()))?.gid
-            }
-        };
-        let c_name = CString::new(user.name.as_str()).map_err(|_| CredentialsError::NoUser(user.name.clone()))?;
-        let groups =
-            nix::unistd::getgrouplist(&c_name, gid).map_err(|errno| step("look up the user's groups", errno))?;
-        Ok(Self { name: user.name, uid: user.uid, gid, groups })
-    }
-
-    /// Its name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-}
-
-/// The id of the group with this name.
-///
-/// # Errors
-/// When the user database can't be read.
-pub fn group_id(name: &str) -> io::Result<Option<u32>> {
-    Ok(Group::from_name(name)?.map(|group| group.gid.as_raw()))
-}
-
-/// Does the service, once it runs as this user and group, belong to that group? `None` if there is no such user.
-#[must_use]
-pub fn belongs_to(user: Option<&str>, group: Option<&str>, gid: u32) -> Option<bool> {
-    let gid = Gid::from_raw(gid);
-    if is_root() || user.is_some() {
-        return Account::find(user, group).ok().map(|account| account.gid == gid || account.groups.contains(&gid));
-    }
-    let own = nix::unistd::getgroups().ok()?;
-    Some(nix::unistd::getegid() == gid || own.contains(&gid))
-}
 
 /// The effective user id of this process.
 #[must_use]
@@ -276,7 +207,7 @@ fn checked(result: libc::c_int, name: &'static str) -> Outcome<()> {
     if result == 0 { Ok(()) } else { Err(CredentialsError::Step { step: name, source: io::Error::last_os_error() }) }
 }
 
-fn step(step: &'static str, errno: nix::errno::Errno) -> CredentialsError {
+pub(super) fn step(step: &'static str, errno: nix::errno::Errno) -> CredentialsError {
     CredentialsError::Step { step, source: errno.into() }
 }
 
@@ -327,6 +258,10 @@ mod tests {
             }
             assert_eq!(status("CapBnd"), NONE);
             assert_eq!(status("NoNewPrivs"), "1");
+            // SAFETY: the arguments are plain numbers.
+            let bits = unsafe { libc::prctl(libc::PR_GET_SECUREBITS) };
+            let wanted = libc::SECBIT_NOROOT | libc::SECBIT_NOROOT_LOCKED | libc::SECBIT_NO_SETUID_FIXUP_LOCKED;
+            assert_eq!(bits & wanted, wanted, "root is nobody special any more, and it stays so");
             // What the new program of an upgrade does, which is started so.
             assert_eq!(stay(Some("nobody"), None).unwrap(), kept);
             drop_everything().unwrap();
@@ -370,17 +305,6 @@ mod tests {
                 assert_eq!(status(name), NONE, "{name}");
             }
             assert_eq!(status("NoNewPrivs"), "1");
-        });
-    }
-
-    #[test]
-    fn root_and_strangers_are_no_service_users() {
-        // In a child like the others: a fork must not happen while another thread is in the user database.
-        in_child(|| {
-            assert!(matches!(Account::find(Some("root"), None), Err(CredentialsError::IsRoot(_))));
-            assert!(matches!(Account::find(Some("no-such-user"), None), Err(CredentialsError::NoUser(_))));
-            assert!(matches!(Account::find(Some("nobody"), Some("no-such-group")), Err(CredentialsError::NoGroup(_))));
-            assert!(DEFAULT_USERS.contains(&Account::find(None, None).unwrap().name()));
         });
     }
 }

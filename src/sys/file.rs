@@ -62,6 +62,8 @@ impl Identity {
         } else {
             FileKind::Special
         };
+        #[allow(clippy::useless_conversion, reason = "64-bit ARM counts links with 32 bits")]
+        let links = u64::from(stat.st_nlink);
         Self {
             device: stat.st_dev,
             inode: stat.st_ino,
@@ -70,7 +72,7 @@ impl Identity {
             size: u64::try_from(stat.st_size).unwrap_or(0),
             modified: i128::from(stat.st_mtime) * NANOSECONDS + i128::from(stat.st_mtime_nsec),
             changed: i128::from(stat.st_ctime) * NANOSECONDS + i128::from(stat.st_ctime_nsec),
-            links: stat.st_nlink,
+            links,
             uid: stat.st_uid,
             gid: stat.st_gid,
         }

@@ -1,6 +1,7 @@
 //! The kernel door: every system call and all `unsafe` code. nix and libc types don't leak out of it.
 //! Process: any. Each file says which privileges its calls need.
 
+pub mod account;
 #[cfg(test)]
 pub mod allocations;
 pub mod attempt;
@@ -12,6 +13,7 @@ pub mod epoll;
 pub mod failure;
 pub mod file;
 pub mod held;
+pub mod inherited;
 pub mod landlock;
 pub mod limits;
 pub mod lock_file;

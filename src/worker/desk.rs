@@ -13,7 +13,7 @@ use crate::auth::Credentials;
 use crate::config::{Config, Hosts, SiteId, Sites};
 use crate::content::{Cache, Context, FolderSyncs, KnownDigests, MediaTypes, Now};
 use crate::http::{HeadLimits, Schemes};
-use crate::log::{AccessLog, Logs};
+use crate::log::{AccessLog, LatestLogs, Logs};
 use crate::message::IMF_FIXDATE_BYTES;
 use crate::stats::{Boards, Tally};
 
@@ -35,6 +35,8 @@ pub(super) struct Desk {
     pub(super) syncs: FolderSyncs,
     /// All logs, as they were opened last.
     pub(super) logs: Logs,
+    /// The same for threads that live as long as the loop.
+    pub(super) latest_logs: LatestLogs,
     /// Media types by name.
     pub(super) media_types: MediaTypes,
     /// Counts of this wake.
@@ -76,9 +78,10 @@ impl Desk {
         boards: Boards,
         media_types: MediaTypes,
         offload: Offload,
-        logs: Logs,
+        latest_logs: LatestLogs,
         now: Now,
     ) -> io::Result<Self> {
+        let logs = latest_logs.now();
         Ok(Self {
             hosts: Hosts::of(&config.sites),
             roots,
@@ -97,12 +100,20 @@ impl Desk {
             offload,
             access_log: AccessLog::new(&logs),
             logs,
+            latest_logs,
             credentials: Arc::default(),
             verdicts: Verdicts::new()?,
             is_draining: false,
             turn_bytes: 0,
             config,
         })
+    }
+
+    /// Goes on with logs that have been opened anew, and lets go of the old ones.
+    pub(super) fn follow_logs(&mut self, logs: Logs) {
+        self.access_log.reopen(&logs);
+        self.latest_logs.follow(logs.clone());
+        self.logs = logs;
     }
 
     /// What a content provider of this site may see of all this.

@@ -11,7 +11,7 @@ use super::event_loop::{EventLoop, Phase};
 use crate::log::Logs;
 use crate::stats::WorkerState;
 use crate::sys::control::{Order, Received, WorkerEnd};
-use crate::sys::process;
+use crate::sys::inherited;
 
 impl EventLoop {
     pub(super) fn obey(&mut self, control: &WorkerEnd) {
@@ -41,12 +41,12 @@ impl EventLoop {
         self.desk.access_log.flush();
         self.vitals.publish(self.board, &self.desk, &self.desk.logs);
         if let Ok(logs) = Logs::from_fds(&self.desk.config.log, fds) {
-            self.desk.access_log.reopen(&logs);
             if let Some(errors) = logs.raw_error() {
                 // If it fails, last words go to the old one.
-                let _ = process::lead_standard_error(errors);
+                let _ = inherited::lead_standard_error(errors);
             }
-            self.desk.logs = logs;
+            self.desk.follow_logs(logs);
+            self.vitals.begin_drops(&self.desk);
         }
     }
 

@@ -15,22 +15,22 @@ use super::seccomp::Needs;
 use super::sweep::Sweeper;
 use super::vitals::Vitals;
 use super::{sandbox, seccomp};
-use crate::config::Sandbox;
+use crate::config::{LogTarget, Sandbox};
 use crate::content::MediaTypes;
 use crate::heritage::Heritage;
-use crate::log::Level;
+use crate::log::{LatestLogs, Level};
 use crate::stats::WorkerState;
-use crate::sys::{credentials, epoll::Epoll, file, limits, process};
+use crate::sys::{credentials, epoll::Epoll, file, inherited, limits};
 
 /// Runs until the supervisor orders the end. Failure means that the worker could not be sealed or could not wait.
 #[must_use]
 pub fn run(heritage: Heritage) -> ExitCode {
-    let logs = heritage.logs.clone();
+    let logs = LatestLogs::new(heritage.logs.clone());
     let slot = heritage.slot;
-    match serve(heritage) {
+    match serve(heritage, &logs) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            logs.error(Level::Error, format_args!("worker {slot}: {error}"));
+            logs.now().error(Level::Error, format_args!("worker {slot}: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -54,7 +54,7 @@ impl Sealed {
 }
 
 /// The steps to the seal. `--check-sandbox` takes them as well, so that it speaks of what serves.
-pub(super) fn seal(heritage: &Heritage) -> Result<Sealed, Box<dyn std::error::Error>> {
+pub(super) fn seal(heritage: &Heritage, logs: &LatestLogs) -> Result<Sealed, Box<dyn std::error::Error>> {
     let config = &heritage.config;
 
     // 1. No capability of any kind, and none to be had.
@@ -63,7 +63,7 @@ pub(super) fn seal(heritage: &Heritage) -> Result<Sealed, Box<dyn std::error::Er
     //    environment is no business of a worker.
     limits::forbid_core()?;
     file::clear_umask();
-    process::clear_environment();
+    inherited::clear_environment();
     // 3. What the seal would forbid to open or make.
     let vitals = Vitals::open(&heritage.logs);
     let epoll = Epoll::new()?;
@@ -76,11 +76,12 @@ pub(super) fn seal(heritage: &Heritage) -> Result<Sealed, Box<dyn std::error::Er
     let mut seal = sandbox::seal_filesystem(&grants, config.sandbox)?;
     // 5. The helper threads, before the filter that forbids to make any.
     let offload = Offload::start()?;
-    let sweeper = Sweeper::start_if_needed(heritage)?;
+    let sweeper = Sweeper::start_if_needed(heritage, logs)?;
     // 6. No process and no thread more, and then the system call filter, on every thread.
     if config.sandbox != Sandbox::Off {
         limits::forbid_processes()?;
-        let needs = Needs { folders: grants.makes_folders(), writes: config.sites.can_write() };
+        let speaks = [&config.log.access, &config.log.error].contains(&&LogTarget::Syslog);
+        let needs = Needs { folders: grants.makes_folders(), writes: config.sites.can_write(), speaks };
         let filter = seccomp::allow_only_needed_calls(needs, config.sandbox_refusal);
         seal.add_filter(filter, config.sandbox)?;
     }
@@ -92,15 +93,17 @@ pub(super) fn seal(heritage: &Heritage) -> Result<Sealed, Box<dyn std::error::Er
     Ok(Sealed { vitals, epoll, media_types, offload, sweeper, seal })
 }
 
-fn serve(mut heritage: Heritage) -> Result<(), Box<dyn std::error::Error>> {
-    let Sealed { vitals, epoll, media_types, offload, sweeper, seal } = seal(&heritage)?;
+fn serve(mut heritage: Heritage, logs: &LatestLogs) -> Result<(), Box<dyn std::error::Error>> {
+    let Sealed { vitals, epoll, media_types, offload, sweeper, seal } = seal(&heritage, logs)?;
+    // Who kept them after a rotation would keep files that an operator wants to be rid of.
+    drop(heritage.logs);
 
     // 7. Sealed: now, and only now, bytes of clients may come.
     let config = heritage.config.clone();
     heritage.boards.seal = seal.to_string();
     let now = Vitals::now();
     let board = heritage.board;
-    let mut desk = Desk::new(config, heritage.roots, heritage.boards, media_types, offload, heritage.logs, now)?;
+    let mut desk = Desk::new(config, heritage.roots, heritage.boards, media_types, offload, logs.clone(), now)?;
     desk.credentials = heritage.credentials;
     let acceptor = Acceptor::new(heritage.entrances, desk.config.limits.connections);
     let seal = desk.boards.seal.clone();

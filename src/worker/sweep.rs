@@ -2,6 +2,7 @@
 //! orders, and from then on by the hour.
 //! Process: worker; started between landlock and seccomp, so that both hold for it.
 
+use std::collections::HashSet;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -10,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::config::{Site, Sites};
 use crate::content::{self, Swept};
 use crate::heritage::Heritage;
-use crate::log::{Level, Logs};
+use crate::log::{LatestLogs, Level, Logs};
 use crate::sys::failure::OpenFailure;
 use crate::sys::{credentials, process};
 
@@ -29,8 +30,8 @@ impl Sweeper {
     ///
     /// # Errors
     /// When the system has no more threads.
-    pub(super) fn start_if_needed(heritage: &Heritage) -> io::Result<Option<Self>> {
-        let Heritage { config, roots, logs, .. } = heritage;
+    pub(super) fn start_if_needed(heritage: &Heritage, logs: &LatestLogs) -> io::Result<Option<Self>> {
+        let Heritage { config, roots, .. } = heritage;
         if !config.sites.can_write() {
             return Ok(None);
         }
@@ -64,10 +65,32 @@ fn report(logs: &Logs, swept: Swept) {
     }
 }
 
+/// What is wrong with folders. A folder that may not be read stays so for years, and once is enough to say it: again only
+/// after a round in which it was well.
+#[derive(Default)]
+struct Trouble {
+    told: HashSet<String>,
+    found: HashSet<String>,
+}
+
+impl Trouble {
+    fn tell(&mut self, words: String, logs: &Logs) {
+        if !self.told.contains(&words) {
+            logs.error(Level::Warning, format_args!("{words}"));
+        }
+        self.found.insert(words);
+    }
+
+    fn end_of_round(&mut self) {
+        self.told = std::mem::take(&mut self.found);
+    }
+}
+
 /// The life of the thread: it ends when the loop does.
-fn work(sites: &Sites<Site>, roots: &Sites<OwnedFd>, expiry: Duration, logs: &Logs, wishes: &Receiver<()>) {
+fn work(sites: &Sites<Site>, roots: &Sites<OwnedFd>, expiry: Duration, logs: &LatestLogs, wishes: &Receiver<()>) {
     let our_uid = credentials::user_id();
     let mut period = Duration::MAX;
+    let mut trouble = Trouble::default();
     while !matches!(wishes.recv_timeout(period), Err(RecvTimeoutError::Disconnected)) {
         // Only the worker that was told to sweep once goes on with it.
         period = (expiry / 2).min(LONGEST_PERIOD);
@@ -79,12 +102,13 @@ fn work(sites: &Sites<Site>, roots: &Sites<OwnedFd>, expiry: Duration, logs: &Lo
                 // One that is not there has nothing in it, and was told of when rights were granted.
                 if OpenFailure::of(error) != OpenFailure::Absent {
                     let root = site.root.display();
-                    let words = format_args!("can't look for unfinished uploads in {start} of {root}: {error}");
-                    logs.error(Level::Warning, words);
+                    let words = format!("can't look for unfinished uploads in {start} of {root}: {error}");
+                    trouble.tell(words, &logs.now());
                 }
             };
-            report(logs, content::sweep(root, &starts(site), our_uid, expired, complain));
+            report(&logs.now(), content::sweep(root, &starts(site), our_uid, expired, complain));
         }
+        trouble.end_of_round();
     }
 }
 

@@ -15,7 +15,7 @@ use super::offload::{Offload, Outcome};
 use super::transport::{Transferred, Transport};
 use crate::config::{AccessRule, AccessRules, Config, Durability, Verb, Verbs};
 use crate::content::{MediaTypes, Now};
-use crate::log::Logs;
+use crate::log::{LatestLogs, Logs};
 use crate::stats::Boards;
 use crate::sys::epoll::{Epoll, Event};
 use crate::sys::file::open_root;
@@ -95,7 +95,8 @@ pub(super) fn desk_of(config: Config) -> Desk {
     let boards = Boards { started: 0, service: Box::leak(Box::default()), seal: String::new(), slots: Vec::new() };
     let logs = Logs::open(&config.log).unwrap();
     let offload = Offload::start().unwrap();
-    let mut desk = Desk::new(Arc::new(config), roots, boards, MediaTypes::default(), offload, logs, now).unwrap();
+    let mut desk =
+        Desk::new(Arc::new(config), roots, boards, MediaTypes::default(), offload, LatestLogs::new(logs), now).unwrap();
     // Small, so that the files of a test take several turns.
     desk.turn_bytes = 1000;
     desk

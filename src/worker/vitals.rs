@@ -61,6 +61,11 @@ impl Vitals {
         }
     }
 
+    /// The error log was opened anew, and counts what it loses from nothing.
+    pub(super) fn begin_drops(&self, desk: &Desk) {
+        self.drops_told.set(desk.access_log.drops());
+    }
+
     /// Adds to the board what was lost since the last time.
     fn publish_drops(&self, board: &Board, drops: u64) {
         let told = self.drops_told.replace(drops);

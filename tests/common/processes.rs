@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::path::PathBuf;
 
 use super::site::SERVICE_USER;
 use super::{is_root, tools};
@@ -31,6 +32,12 @@ pub(crate) fn status(pid: u32) -> HashMap<String, String> {
 /// Is there such a process, and is it no zombie?
 pub(crate) fn lives(pid: u32) -> bool {
     status(pid).get("State").is_some_and(|state| !state.starts_with('Z'))
+}
+
+/// What the descriptors of a process lead to; the name of a file that was removed ends in ` (deleted)`.
+pub(crate) fn open_files(pid: u32) -> Vec<PathBuf> {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+    entries.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok()).collect()
 }
 
 /// How often a process has waited so far, and how much time of a processor it has used, in ticks of 10 ms; the main

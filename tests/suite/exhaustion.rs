@@ -150,7 +150,24 @@ fn full_disk_is_507_and_leaves_nothing_behind() {
     until("the temporaries are gone", || names().iter().all(|name| !name.starts_with(".fileserv-")));
     assert_eq!(server.connect().get("/small").body, b"small", "the old file stands untouched");
     assert_eq!(put("/fits", &[], &[b'x'; 500_000]), 201, "there is room again");
+    // Full for good, with an upload under way that waits for more of its content: nobody is busy with that.
+    until("the disk is full", || put(&format!("/more-{}", names().len()), &[], &[b'x'; 50_000]) == 507);
+    let mut client = server.connect();
+    client.send("PUT /waits HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbegin\r\n");
+    until("it has begun", || names().iter().any(|name| name.starts_with(".fileserv-")));
+    assert_sleeps(workers[0]);
+    assert_eq!(server.connect().request("DELETE", "/fits", &[], b"").status, 204);
+    client.send("0\r\n\r\n");
+    assert_eq!(client.reply("PUT").status, 201);
+    assert_eq!(put("/fits", &[], &[b'x'; 400_000]), 201, "it goes on without help");
     server.assert_same_workers(&workers);
+}
+
+fn assert_sleeps(worker: u32) {
+    let before = processes::waits_and_ticks(worker);
+    std::thread::sleep(Duration::from_secs(2));
+    let after = processes::waits_and_ticks(worker);
+    assert!(after.0 - before.0 < 30 && after.1 - before.1 < 10, "it spins: {before:?} {after:?}");
 }
 
 fn can_mount(folder: &str) -> bool {

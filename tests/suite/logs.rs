@@ -1,9 +1,12 @@
 //! Logs as an operator reads them, and their rotation.
 
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
+
 use nix::sys::signal::Signal;
 
 use crate::common::server::EVERYTHING;
-use crate::common::{Server, Site, until};
+use crate::common::{HANG, Server, Site, cannot_run, is_root, processes, tools, until};
 
 fn logged() -> Server {
     let site = Site::sample();
@@ -85,9 +88,32 @@ fn rotation_loses_no_line() {
     until("every request has its line", || count() == sent);
 }
 
+/// What a process keeps open has its room on the disk, also when its name is gone.
+#[test]
+fn rotated_log_is_let_go_by_every_process() {
+    if !is_root() {
+        return cannot_run(
+            "rotated_log_is_let_go_by_every_process",
+            "only root sees the descriptors of such a process",
+        );
+    }
+    let server = logged();
+    let log = server.site.beside("log");
+    for name in ["access.log", "error.log"] {
+        std::fs::remove_file(log.join(name)).unwrap();
+    }
+    server.signal(Signal::SIGUSR1);
+    for pid in server.workers().into_iter().chain([server.supervisor()]) {
+        let open = || processes::open_files(pid).into_iter().filter(|name| name.starts_with(&log)).collect::<Vec<_>>();
+        until("it has the new logs and no others", || {
+            let open = open();
+            !open.is_empty() && open.iter().all(|name| name.exists())
+        });
+    }
+}
+
 #[test]
 fn log_is_closed_to_strangers() {
-    use std::os::unix::fs::PermissionsExt;
     let server = logged();
     for name in ["access.log", "error.log"] {
         let mode = std::fs::metadata(server.site.beside("log").join(name)).unwrap().permissions().mode();
@@ -105,6 +131,49 @@ fn life_of_the_server_is_in_the_error_log() {
     });
     let first = &lines(&server, "error.log")[0];
     assert!(first.as_bytes()[4] == b'-' && first.as_bytes()[19] == b'Z', "a time before each line: {first}");
+}
+
+/// A /dev of its own, in which there is no socket of a daemon.
+const OWN_DEVICES: &str = r#"
+mount -t tmpfs -o mode=0755 none "$1" && cp -a /dev/null /dev/zero /dev/random /dev/urandom "$1" &&
+mount --bind "$1" /dev && shift && exec "$@"
+"#;
+
+#[test]
+fn dead_or_deaf_syslog_blocks_nobody_and_drops_are_counted() {
+    let site = Site::sample();
+    let devices = site.beside("log");
+    let wrapper = ["unshare", "--mount", "sh", "-c", OWN_DEVICES, "sh", devices.to_str().unwrap()];
+    if !is_root() || !tools::attempt(wrapper[0], &[&wrapper[1..], &["true"]].concat()).status.success() {
+        let test = "dead_or_deaf_syslog_blocks_nobody_and_drops_are_counted";
+        return cannot_run(test, "only root may give the server a /dev of its own");
+    }
+    let server = Server::under(site, &wrapper, &format!("workers = 1\n{EVERYTHING}[log]\naccess = \"syslog\"\n"));
+    let workers = server.workers();
+    let mut client = server.connect();
+    let drops = || server.stats()["log_drops"].as_u64().unwrap();
+    let mut ask = |query: &str| assert_eq!(client.get(&format!("/hello.txt?{query}")).status, 200);
+    (0..50).for_each(|_| ask("dead"));
+    until("they are counted", || drops() >= 50);
+    let path = format!("/proc/{}/root/dev/log", server.supervisor());
+    let daemon = UnixDatagram::bind(&path).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o777)).unwrap();
+    ask("heard");
+    daemon.set_read_timeout(Some(HANG)).unwrap();
+    let hear = || {
+        let mut datagram = [0; 1024];
+        let length = daemon.recv(&mut datagram).unwrap();
+        String::from_utf8(datagram[..length].to_vec()).unwrap()
+    };
+    while !hear().ends_with("\"GET /hello.txt?heard HTTP/1.1\" 200 13 \"-\" \"-\"") {}
+    // Now it reads no more.
+    let before = drops();
+    until("it has all that it can hold", || {
+        ask("unheard");
+        drops() > before
+    });
+    (0..50).for_each(|_| ask("unheard"));
+    server.assert_same_workers(&workers);
 }
 
 #[test]

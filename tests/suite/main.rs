@@ -38,6 +38,7 @@ mod reload;
 mod representations;
 mod respawn;
 mod resumable;
+mod retire;
 mod seal;
 mod sites;
 mod slow;

@@ -221,3 +221,36 @@ fn descriptors_of_a_worker_are_those_of_the_list() {
         until("standard error follows the log", || standard_error() == log);
     }
 }
+
+/// Becomes what its arguments say, with a new terminal as its standard output, and the other end of it open.
+const ON_A_TERMINAL: &str = r"
+import os, pty, sys
+master, slave = pty.openpty()
+os.set_inheritable(master, True)
+os.dup2(slave, 1)
+os.execvp(sys.argv[1], sys.argv[1:])
+";
+
+/// As after sudo in the foreground: the terminal is not the service user's, so that nobody can open it anew later on.
+#[test]
+fn terminal_that_is_logged_to_can_not_be_read() {
+    if !is_root() {
+        return cannot_run("terminal_that_is_logged_to_can_not_be_read", "only root sees a worker's descriptors");
+    }
+    let config = format!("workers = 2\n{EVERYTHING}[log]\naccess = \"stdout\"\n");
+    let server = Server::under(Site::sample(), &["python3", "-c", ON_A_TERMINAL], &config);
+    for pid in server.workers().into_iter().chain([server.supervisor()]) {
+        let mut terminals = 0;
+        for entry in std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap() {
+            let entry = entry.unwrap();
+            if std::fs::read_link(entry.path()).is_ok_and(|to| to.starts_with("/dev/pts")) {
+                let number = entry.file_name().into_string().unwrap();
+                let told = std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{number}")).unwrap();
+                let flags = told.lines().find_map(|line| line.strip_prefix("flags:")).unwrap().trim();
+                assert!(flags.ends_with('1'), "{pid}: descriptor {number} is open for writing only: {flags}");
+                terminals += 1;
+            }
+        }
+        assert!(terminals > 0, "{pid} logs there");
+    }
+}

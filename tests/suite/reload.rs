@@ -164,6 +164,33 @@ fn storm_of_hangups_ends_in_one_generation() {
 }
 
 #[test]
+fn reload_during_a_drain_waits_and_the_newest_wins() {
+    let config = |workers: u32| format!("workers = {workers}\ntimeouts.drain = \"1h\"\n{EVERYTHING}");
+    let server = Server::with(Site::sample(), &config(1));
+    let old = server.workers();
+    let mut client = server.connect();
+    client.send("PUT /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello");
+    until("the upload has begun", || server.site.names().iter().any(|name| name.starts_with(".fileserv-")));
+    server.configure(LISTEN, &config(2));
+    server.signal(Signal::SIGHUP);
+    until("a new generation serves", || server.stats()["generation"] == 2);
+    for workers in [3, 4] {
+        server.configure(LISTEN, &config(workers));
+        server.signal(Signal::SIGHUP);
+        until("it waits", || server.stats()["reload_waits"] == 1);
+    }
+    let stats = server.stats();
+    assert_eq!((&stats["generation"], &stats["workers_draining"]), (&2.into(), &1.into()), "two generations at most");
+    assert!(server.workers().len() == 3 && server.workers().contains(&old[0]));
+    client.send("world");
+    let reply = client.reply("PUT");
+    assert!(reply.status == 201 && reply.closes(), "{reply:?}");
+    until("the newest serves", || server.stats()["generation"] == 3 && server.workers().len() == 4);
+    let stats = server.stats();
+    assert_eq!((&stats["workers_wanted"], &stats["reload_waits"]), (&4.into(), &0.into()), "nobody saw the third");
+}
+
+#[test]
 fn deploy_by_symlink_is_seen_after_a_reload() {
     let site = Site::empty();
     for (release, text) in [("one", "first"), ("two", "second")] {

@@ -74,6 +74,32 @@ fn ask(client: &mut Client) -> bool {
     }
 }
 
+/// Whom no worker has taken yet waits at the socket, which is the supervisor's, too.
+#[test]
+fn connections_that_wait_outlive_all_workers() {
+    let server = Server::start();
+    let old = server.workers();
+    for worker in &old {
+        kill(Pid::from_raw(worker.cast_signed()), Signal::SIGSTOP).unwrap();
+        until("it stands still", || processes::status(*worker)["State"].starts_with('T'));
+    }
+    let mut waiting: Vec<Client> = (0..50).map(|_| server.connect()).collect();
+    for (number, client) in waiting.iter_mut().enumerate() {
+        // Some have asked already, some have not.
+        if number % 2 == 0 {
+            client.send(head("GET", "/hello.txt", &[], b""));
+        }
+    }
+    old.iter().for_each(|worker| kill_worker(*worker));
+    for (number, client) in waiting.iter_mut().enumerate() {
+        if number % 2 != 0 {
+            client.send(head("GET", "/hello.txt", &[], b""));
+        }
+        assert_eq!(client.reply("GET").text(), "hello, world\n");
+    }
+    assert_eq!(server.stats()["deaths"], 2);
+}
+
 #[test]
 fn all_workers_may_die_and_nobody_is_refused() {
     let server = Server::start();

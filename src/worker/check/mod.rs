@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use super::run::seal;
 use crate::heritage::Heritage;
-use crate::log::Level;
+use crate::log::{LatestLogs, Level};
 
 pub use scene::Scene;
 
@@ -57,7 +57,7 @@ const END_OF_WORDS: u8 = b'\n';
 /// Seals this worker, says into `report` what the seal enforces, tries the act, and says what came of it.
 #[must_use]
 pub fn run(heritage: &Heritage, act: &Act, scene: &Scene, mut report: impl Write) -> ExitCode {
-    let sealed = match seal(heritage) {
+    let sealed = match seal(heritage, &LatestLogs::new(heritage.logs.clone())) {
         Ok(sealed) => sealed,
         Err(error) => {
             heritage.logs.error(Level::Error, format_args!("the worker of the check: {error}"));

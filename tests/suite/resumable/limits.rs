@@ -1,5 +1,7 @@
 //! Limits of size and time, and what they are told with.
 
+use std::os::unix::fs::PermissionsExt;
+
 use super::*;
 use crate::common::Site;
 use crate::common::server::EVERYTHING;
@@ -105,4 +107,30 @@ fn an_upload_that_nobody_goes_on_with_expires() {
     assert_eq!(append(&mut client, &address, 5, LAST, b"x").status, 404);
     assert_eq!(server.site.read("complete"), b"x");
     server.await_line("it is told", |line| line.contains("resumable uploads that had expired"));
+}
+
+/// A folder that nobody may list stays so: once is enough to say it, and again only after it was well in between.
+#[test]
+fn a_root_that_may_not_be_listed_is_told_of_once() {
+    let site = Site::sample();
+    site.write("in/f", "");
+    let root = site.root();
+    let mode = |mode| std::fs::set_permissions(&root, std::fs::Permissions::from_mode(mode)).unwrap();
+    mode(0o311);
+    let access = "[[access]]\npath = \"/in\"\nallow = [\"read\", \"create\", \"replace\"]\n";
+    let server = Server::with(site, &format!("workers = 1\nresumable.expiry = \"1s\"\n{access}"));
+    let mut client = server.connect();
+    let mut rounds = || {
+        for _ in 0..2 {
+            let address = begin(&mut client, "/in/f", &[]);
+            until("a round has gone by", || state(&mut client, &address).status == 404);
+        }
+        server.said().matches("can't look for unfinished uploads in / of").count()
+    };
+    assert_eq!((rounds(), rounds()), (1, 1), "{}", server.said());
+    mode(0o711);
+    rounds();
+    mode(0o311);
+    assert_eq!((rounds(), rounds()), (2, 2), "{}", server.said());
+    mode(0o755);
 }
