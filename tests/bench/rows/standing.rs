@@ -1,0 +1,116 @@
+//! What costs something without a request: connections that are kept, a start, and who gets the connections.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use super::Run;
+use crate::client::get;
+use crate::figures::{Measured, in_rounds, median};
+use crate::options::Row;
+use crate::report::{self, Against, Budget, Line};
+use crate::servers::{Kind, Running, Setup};
+
+/// Idle connections.
+const CONNECTIONS: usize = 10_000;
+/// So many are opened first, so that what is allocated once does not count as theirs.
+const FIRST: usize = 100;
+/// Starts for each round of other rows: they are short, and vary.
+const STARTS_A_ROUND: usize = 4;
+/// Connections that two workers share.
+const SHARED: usize = 64;
+/// The project's budgets: bytes a connection, bytes of a worker, the larger share.
+const IDLE_BYTES: f64 = 250.0;
+const WORKER_MIB: f64 = 1.5;
+const LARGER_SHARE: f64 = 0.6;
+
+/// Prints the rows that are wanted.
+pub(super) fn measure(run: &Run<'_>) {
+    if run.options.wants(Row::Idle) {
+        idle(run);
+    }
+    if run.options.wants(Row::Start) {
+        start(run);
+    }
+    if run.options.wants(Row::Share) {
+        share(run);
+    }
+}
+
+fn idle(run: &Run<'_>) {
+    let setup = Setup { connections: CONNECTIONS + FIRST, core: None, ..Setup::new(run.site.root()) };
+    let sample = |kind: &Kind| {
+        let server = Running::start(*kind, setup.clone(), &run.site);
+        drop(keep(&server, FIRST));
+        let (rest, at_rest) = (server.private_bytes(), server.private_bytes_of_a_worker());
+        let kept = keep(&server, CONNECTIONS);
+        let grown = server.private_bytes() - rest;
+        (grown / f64::from(u32::try_from(kept.len()).expect("a number")), at_rest / 1_048_576.0)
+    };
+    let kinds = Kind::all();
+    let samples = in_rounds(run.options.rounds().min(3), &kinds, sample);
+    let each = |figure: fn(&(f64, f64)) -> f64| -> Vec<Measured> {
+        let of =
+            |(kind, samples): (&Kind, &Vec<_>)| Measured { kind: *kind, samples: samples.iter().map(figure).collect() };
+        kinds.iter().zip(&samples).map(of).collect()
+    };
+    report::open("Private memory, one worker; each connection has asked once and is kept.");
+    let (bytes, rest) = (each(|sample| sample.0), each(|sample| sample.1));
+    let line = |name: &str, measured: &[Measured]| {
+        Line { name, measured, against: Against::Least, budget: None, floor_budget: None }.print();
+    };
+    line("bytes each of 10,000 connections", &bytes);
+    line("MiB of a worker at rest", &rest);
+    println!(
+        "our bytes each: {}; our MiB at rest: {}",
+        Budget::AtMost(IDLE_BYTES).verdict(bytes[0].median()),
+        Budget::AtMost(WORKER_MIB).verdict(rest[0].median())
+    );
+}
+
+/// Opens connections and asks once on each.
+fn keep(server: &Running, count: usize) -> Vec<TcpStream> {
+    let request = get("/1k", "");
+    let one = |_| {
+        let mut connection = TcpStream::connect(server.address).expect("a connection");
+        connection.write_all(&request).expect("a request");
+        let mut answer = [0; 4096];
+        let length = connection.read(&mut answer).expect("an answer");
+        assert!(answer[..length].starts_with(b"HTTP/1.1 200 "), "{} is not well", server.kind.name());
+        connection
+    };
+    (0..count).map(one).collect()
+}
+
+fn start(run: &Run<'_>) {
+    let setup = Setup::free(run.site.root());
+    let kinds = Kind::all();
+    let samples = in_rounds(run.options.rounds() * STARTS_A_ROUND, &kinds, |kind| {
+        Running::time_to_answer(*kind, setup.clone(), &run.site).as_secs_f64() * 1000.0
+    });
+    let measured: Vec<Measured> =
+        kinds.iter().zip(samples).map(|(kind, samples)| Measured { kind: *kind, samples }).collect();
+    report::open("From exec to the first answer, two workers, nobody pinned. Compared with lighttpd.");
+    let (against, budget) = (Against::Peer(Kind::Lighttpd), Some(Budget::AtMost(1.0)));
+    Line { name: "ms to the first 200", measured: &measured, against, budget, floor_budget: None }.print();
+}
+
+fn share(run: &Run<'_>) {
+    println!("\nOf {SHARED} kept connections, the larger part that one of two workers got:\n");
+    for kind in [Kind::Fileserv, Kind::Nginx] {
+        let larger = |_| {
+            let server = Running::start(kind, Setup::free(run.site.root()), &run.site);
+            let before = server.sockets();
+            let kept = keep(&server, SHARED);
+            let shares = server.sockets().into_iter().zip(before).map(|(now, before)| now.saturating_sub(before));
+            let larger = u32::try_from(shares.max().unwrap_or(0)).expect("a number");
+            f64::from(larger) / f64::from(u32::try_from(kept.len()).expect("a number"))
+        };
+        let samples: Vec<f64> = (0..run.options.rounds()).map(larger).collect();
+        let most = samples.iter().copied().fold(0.0, f64::max);
+        let mut line = format!("{:<34}{:>10.2}, at worst {most:.2}", kind.name(), median(&samples));
+        if kind == Kind::Fileserv {
+            line += &format!("  {}", Budget::AtMost(LARGER_SHARE).verdict(most));
+        }
+        println!("{line}");
+    }
+}
