@@ -1,5 +1,7 @@
 //! From samples to figures: rotating rounds, medians, ratios.
 
+use std::fmt;
+
 use super::servers::Kind;
 
 /// What the rounds of one server gave.
@@ -27,6 +29,12 @@ impl Ratio {
         let least = rounds.iter().copied().fold(f64::INFINITY, f64::min);
         let most = rounds.iter().copied().fold(0.0, f64::max);
         Self { middle: median(&rounds), least, most }
+    }
+}
+
+impl fmt::Display for Ratio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:5.2} {:.2}–{:.2}", self.middle, self.least, self.most)
     }
 }
 

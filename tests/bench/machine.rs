@@ -28,6 +28,9 @@ pub(crate) fn described(options: &Options) -> String {
 fn commit(options: &Options) -> String {
     let version = first_line(&options.binary.to_string_lossy(), &["--version"]);
     let version = version.trim_start_matches("fileserv ");
+    if options.binary.as_os_str() != env!("CARGO_BIN_EXE_fileserv") {
+        return version.to_owned();
+    }
     match first_line("git", &["describe", "--always", "--dirty", "--abbrev=10"]) {
         commit if commit.is_empty() => version.to_owned(),
         commit => format!("{version}, commit {commit}"),
@@ -37,7 +40,7 @@ fn commit(options: &Options) -> String {
 fn version(kind: Kind) -> String {
     let (argument, settings) = match kind {
         Kind::Nginx => ("-v", "sendfile, tcp_nopush, open_file_cache (20,000 files, believed for 60 s)"),
-        Kind::NginxPread => ("-v", "the same with sendfile off, output_buffers 2 128k"),
+        Kind::NginxPread => ("-v", "nginx again, with sendfile off and output_buffers 2 128k"),
         Kind::H2o => ("--version", "as it comes"),
         Kind::Lighttpd => ("-v", "sendfile, stat cache \"simple\""),
         Kind::Fileserv | Kind::Floor => return String::new(),

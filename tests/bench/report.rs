@@ -3,7 +3,8 @@
 use super::figures::{Measured, Ratio};
 use super::servers::Kind;
 
-const NAME_WIDTH: usize = 34;
+const NAME_WIDTH: usize = 32;
+const WIDTH: usize = 9;
 
 /// The project's own budget for a ratio.
 #[derive(Debug, Clone, Copy)]
@@ -21,7 +22,7 @@ impl Budget {
             Self::AtMost(bound) => ('≤', bound, figure <= bound),
             Self::AtLeast(bound) => ('≥', bound, figure >= bound),
         };
-        format!("{sign} {bound:.2} {}", if is_kept { "kept" } else { "OVER" })
+        format!("{sign}{bound:.2} {}", if is_kept { "kept" } else { "OVER" })
     }
 }
 
@@ -34,6 +35,41 @@ pub(crate) enum Against {
     Peer(Kind),
 }
 
+/// A table, with a column for each of these servers.
+pub(crate) struct Table {
+    columns: Vec<Kind>,
+}
+
+impl Table {
+    /// Prints what it shows, and the heads of its columns.
+    pub(crate) fn open(title: &str, columns: Vec<Kind>) -> Self {
+        let heads: String = columns.iter().map(|kind| format!("{:>WIDTH$}", kind.name())).collect();
+        let floor = if columns.contains(&Kind::Floor) { "to floor" } else { "" };
+        println!("\n{title}\n");
+        println!("{}", format!("{:<NAME_WIDTH$}{heads}  ratio  range     budget     {floor}", "").trim_end());
+        Self { columns }
+    }
+
+    /// Prints a row.
+    pub(crate) fn line(&self, line: &Line<'_>) {
+        let median = |kind: &Kind| line.of(*kind).map_or_else(|| "–".to_owned(), |of| short(of.median()));
+        let figures: String = self.columns.iter().map(|kind| format!("{:>WIDTH$}", median(kind))).collect();
+        let mut text = format!("{:<NAME_WIDTH$}{figures}", line.name);
+        let ours = line.of(Kind::Fileserv).expect("we are in every row");
+        if let Some(peer) = line.peer() {
+            let ratio = Ratio::of(&ours.samples, &peer.samples);
+            let verdict = line.budget.map(|budget| budget.verdict(ratio.middle)).unwrap_or_default();
+            text += &format!("  {ratio}  {verdict:<10}");
+        }
+        if let Some(floor) = line.of(Kind::Floor) {
+            let ratio = Ratio::of(&ours.samples, &floor.samples);
+            let verdict = line.floor_budget.map(|budget| budget.verdict(ratio.middle)).unwrap_or_default();
+            text += &format!(" {:.2} {verdict}", ratio.middle);
+        }
+        println!("{}", text.trim_end());
+    }
+}
+
 /// One row of a table.
 pub(crate) struct Line<'a> {
     pub(crate) name: &'a str,
@@ -43,46 +79,15 @@ pub(crate) struct Line<'a> {
     pub(crate) floor_budget: Option<Budget>,
 }
 
-/// What is in the table, and what its columns are.
-pub(crate) fn open(title: &str) {
-    println!("\n{title}\n");
-    let peers = Kind::PEERS.iter().chain([&Kind::Floor]).map(|kind| format!("{:>10}", kind.name())).collect::<String>();
-    println!("{:<NAME_WIDTH$}{:>10}{peers}   to the best peer (range)", "", Kind::Fileserv.name());
-}
-
 impl Line<'_> {
-    pub(crate) fn print(&self) {
-        let mut text = format!("{:<NAME_WIDTH$}", self.name);
-        for kind in std::iter::once(Kind::Fileserv).chain(Kind::PEERS).chain([Kind::Floor]) {
-            text += &self.of(kind).map_or_else(|| format!("{:>10}", "–"), |of| format!("{:>10}", short(of.median())));
-        }
-        let ours = self.of(Kind::Fileserv).expect("we are in every row");
-        if let Some(peer) = self.peer() {
-            let ratio = Ratio::of(&ours.samples, &peer.samples);
-            text += &format!("   {:.2} ({:.2}–{:.2})", ratio.middle, ratio.least, ratio.most);
-            if let Some(budget) = self.budget {
-                text += &format!("  {}", budget.verdict(ratio.middle));
-            }
-        }
-        if let Some(floor) = self.of(Kind::Floor) {
-            let ratio = Ratio::of(&ours.samples, &floor.samples);
-            text += &format!("   to the floor {:.2}", ratio.middle);
-            if let Some(budget) = self.floor_budget {
-                text += &format!("  {}", budget.verdict(ratio.middle));
-            }
-        }
-        println!("{text}");
-    }
-
     fn of(&self, kind: Kind) -> Option<&Measured> {
         self.measured.iter().find(|measured| measured.kind == kind)
     }
 
     fn peer(&self) -> Option<&Measured> {
         let peers = self.measured.iter().filter(|measured| Kind::PEERS.contains(&measured.kind));
-        let by_median = |one: &&Measured, other: &&Measured| one.median().total_cmp(&other.median());
         match self.against {
-            Against::Least => peers.min_by(by_median),
+            Against::Least => peers.min_by(|one, other| one.median().total_cmp(&other.median())),
             Against::Peer(kind) => self.of(kind),
         }
     }

@@ -1,6 +1,6 @@
 //! Bulk: large files down and up, on blocking sockets.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,6 +28,16 @@ pub(crate) fn download(address: SocketAddr, path: &str, stop: &AtomicBool) -> us
         }
     }
     received
+}
+
+/// Takes whatever comes, of a length that nobody told before, until it ends or somebody says stop.
+pub(crate) fn drain(address: SocketAddr, path: &str, stop: &AtomicBool) {
+    let mut stream = connect(address);
+    stream.write_all(&get(path, "Connection: close\r\n")).expect("a request");
+    let mut piece = vec![0; PIECE];
+    let length = stream.read(&mut piece).expect("an answer");
+    assert!(piece[..length].starts_with(b"HTTP/1.1 200 "), "no 200 for {path}");
+    while !stop.load(Ordering::Relaxed) && stream.read(&mut piece).expect("the rest") > 0 {}
 }
 
 /// Uploads so many repetitions of a block, or as many as there is time for; the status.

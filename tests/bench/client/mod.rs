@@ -34,6 +34,8 @@ pub(crate) fn ask(address: SocketAddr, request: &[u8]) -> io::Result<Answer> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(request)?;
     let (head, mut body) = read_head(&mut stream)?;
+    // More may have come: of what was asked in one piece, only the first is looked at.
+    body.truncate(head.length);
     let mut rest = stream.take(u64::try_from(head.length.saturating_sub(body.len())).expect("a length"));
     rest.read_to_end(&mut body)?;
     Ok(Answer { status: head.status, etag: head.etag, body })

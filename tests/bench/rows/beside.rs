@@ -9,7 +9,7 @@ use crate::client::load::{Load, Plan};
 use crate::client::{bulk, get, on_core};
 use crate::figures::{Measured, in_rounds};
 use crate::options::Row;
-use crate::report::{self, Against, Budget, Line};
+use crate::report::{Against, Budget, Line, Table};
 use crate::servers::{Kind, Running, Setup};
 
 const DOWNLOADS: usize = 8;
@@ -41,13 +41,14 @@ pub(super) fn measure(run: &Run<'_>) {
         };
         servers.iter().zip(&samples).map(of).collect()
     };
-    report::open(&format!(
+    let title = format!(
         "{SMALL} connections ask for 1 KiB, each again as soon as it is answered, beside {DOWNLOADS} downloads of 1 GiB;\n\
-         one worker on one core, the clients on another. Compared with nginx (sendfile)."
-    ));
+         one worker on one core, the clients on another. The ratio is to nginx with sendfile."
+    );
+    let table = Table::open(&title, Kind::all());
     let line = |name: &str, measured: &[Measured], budget| {
         let against = Against::Peer(Kind::Nginx);
-        Line { name, measured, against, budget, floor_budget: None }.print();
+        table.line(&Line { name, measured, against, budget, floor_budget: None });
     };
     line("small requests a second", &each(|sample| sample.requests_a_second), Some(Budget::AtLeast(8.0)));
     let waits = each(|sample| sample.p99_ms);

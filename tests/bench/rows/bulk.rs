@@ -4,11 +4,12 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use super::Run;
+use super::{Run, requests};
+use crate::client::load::Load;
 use crate::client::{bulk, on_core};
 use crate::figures::{Measured, in_rounds};
 use crate::options::Row;
-use crate::report::{self, Against, Budget, Line};
+use crate::report::{Against, Budget, Line, Table};
 use crate::servers::{Kind, Running, Setup, Uploads};
 use crate::site::BIG_BYTES;
 
@@ -19,23 +20,33 @@ const GIB: f64 = 1_073_741_824.0;
 /// Prints the rows that are wanted.
 pub(super) fn measure(run: &Run<'_>) {
     if run.options.wants(Row::Download) {
-        report::open(&format!(
+        let title = format!(
             "1 GiB download: server CPU in seconds a GiB; {DOWNLOADS} at a time, one worker on one core, the client on \
-             another.\nWe compare with nginx as it sends files best."
-        ));
-        let measured = downloads(run);
-        let (against, budget) = (Against::Peer(Kind::Nginx), Some(Budget::AtMost(1.03)));
-        Line { name: "1 GiB download", measured: &measured, against, budget, floor_budget: None }.print();
+             another.\nThe ratio is to nginx with sendfile."
+        );
+        let table = Table::open(&title, Kind::all());
+        line(&table, "1 GiB download", &downloads(run), Some(Budget::AtMost(1.03)));
     }
     if run.options.wants(Row::Upload) {
-        report::open("1 GiB upload: GiB/s as its client sees it; one worker on one core, the client on another.");
-        let measured = uploads(run, Uploads::Unsynced);
-        let (against, budget) = (Against::Peer(Kind::Nginx), Some(Budget::AtLeast(1.05)));
-        Line { name: "in memory, not synced", measured: &measured, against, budget, floor_budget: None }.print();
-        let measured = uploads(run, Uploads::Durable);
-        let name = "on disk, ours synced (default)";
-        Line { name, measured: &measured, against, budget: None, floor_budget: None }.print();
+        let table = Table::open(
+            "Uploads as their clients see them; one worker on one core, the client on another. On disk fileserv answers \
+             when\nthe file is on stable storage (its default); the others never sync. The ratio is to nginx.",
+            Kind::that_store(),
+        );
+        line(
+            &table,
+            "1 GiB in memory, not synced, GiB/s",
+            &uploads(run, Uploads::Unsynced),
+            Some(Budget::AtLeast(1.05)),
+        );
+        line(&table, "1 GiB on disk, GiB/s", &uploads(run, Uploads::Durable), None);
+        line(&table, "1 KiB in memory, not synced, a second", &small_uploads(run, Uploads::Unsynced), None);
+        line(&table, "1 KiB on disk, a second", &small_uploads(run, Uploads::Durable), None);
     }
+}
+
+fn line(table: &Table, name: &str, measured: &[Measured], budget: Option<Budget>) {
+    table.line(&Line { name, measured, against: Against::Peer(Kind::Nginx), budget, floor_budget: None });
 }
 
 fn downloads(run: &Run<'_>) -> Vec<Measured> {
@@ -69,6 +80,18 @@ fn uploads(run: &Run<'_>, uploads: Uploads) -> Vec<Measured> {
         assert!([200, 201, 204].contains(&status), "{} answers {status} to an upload", server.kind.name());
         take_away(&server.setup.root.join("up/big"), block);
         gigantic(BIG_BYTES) / GIB / seconds
+    };
+    let samples = in_rounds(run.options.rounds(), &servers, sample);
+    servers.iter().zip(samples).map(|(server, samples)| Measured { kind: server.kind, samples }).collect()
+}
+
+/// Uploads a second of 1 KiB.
+fn small_uploads(run: &Run<'_>, uploads: Uploads) -> Vec<Measured> {
+    let servers = run.start(&Kind::that_store(), &Setup { uploads, ..Setup::new(run.site.root()) });
+    let sample = |server: &Running| {
+        let plan = requests::plan(Row::SmallPut, server, &run.site);
+        let answers = on_core(1, || Load::connect(server.address, requests::CONNECTIONS, &plan).run(run.sample()));
+        answers.count / answers.seconds
     };
     let samples = in_rounds(run.options.rounds(), &servers, sample);
     servers.iter().zip(samples).map(|(server, samples)| Measured { kind: server.kind, samples }).collect()

@@ -64,7 +64,7 @@ fn print(run: &Run<'_>, steps: &[Step]) {
         } else {
             let ratio = Ratio::of(&ours[index], &ours[mark]);
             let verdict = if FLAT.contains(&((ratio.middle * 100.0).round() / 100.0)) { "flat" } else { "NOT FLAT" };
-            let figures = format!("{:.2} ({:.2}–{:.2})  {verdict}", ratio.middle, ratio.least, ratio.most);
+            let figures = format!("{ratio}  {verdict}");
             line += &format!("   {figures:<27}");
         }
         let ratio = Ratio::of(&theirs[index], &theirs[mark]).middle;

@@ -51,7 +51,7 @@ pub(super) fn measure(run: &Run<'_>) {
         "\np99 in ms of small requests, {A_MILLISECOND} in every millisecond on {CONNECTIONS} connections, two workers, \
          nobody pinned. fileserv syncs the upload, nginx does not.\n"
     );
-    println!("{:<34}{:>10}   to alone (range)", "", "p99");
+    println!("{:<34}{:>10}  ratio  range     budget", "", "p99");
     for kind in [Kind::Fileserv, Kind::Nginx] {
         let server = Running::start(kind, setup.clone(), &run.site);
         let rows = ALL.iter().filter(|(beside, _)| kind == Kind::Fileserv || *beside != Beside::Drawing);
@@ -65,7 +65,7 @@ pub(super) fn measure(run: &Run<'_>) {
             let mut line = format!("{:<34}{:>10.3}", format!("{}: {name}", kind.name()), median(of));
             if *beside != Beside::Nothing {
                 let ratio = Ratio::of(of, &samples[0]);
-                line += &format!("   {:.2} ({:.2}–{:.2})", ratio.middle, ratio.least, ratio.most);
+                line += &format!("  {ratio}");
                 if kind == Kind::Fileserv {
                     line += &format!("  {}", BUDGET.verdict(ratio.middle));
                 }
@@ -88,7 +88,7 @@ fn sample(run: &Run<'_>, server: &Running, beside: Beside) -> f64 {
                     make_cold(&server.setup.root.join("big"));
                     bulk::download(server.address, "/big", &stop);
                 }
-                Beside::Drawing => _ = bulk::download(server.address, DRAWING, &stop),
+                Beside::Drawing => bulk::drain(server.address, DRAWING, &stop),
             }
         }
     };

@@ -10,7 +10,7 @@ use crate::client::load::{Load, Plan};
 use crate::client::{ask, get, on_core};
 use crate::figures::{Measured, in_rounds};
 use crate::options::Row;
-use crate::report::{self, Against, Budget, Line};
+use crate::report::{Against, Budget, Line, Table};
 use crate::servers::{Kind, Running, Setup, Uploads};
 use crate::site::{RANDOM_BYTES, RANDOM_FILES, Site};
 
@@ -44,20 +44,16 @@ pub(super) fn measure(run: &Run<'_>) {
     if wanted.is_empty() {
         return;
     }
-    report::open(&format!(
+    let title = format!(
         "Server CPU a request in µs, of all its processes; one worker, {CONNECTIONS} kept connections, one client; all on \
          one core.\nThe best peer is the cheapest. The floor reads no request and answers always the same: epoll and \
          TCP alone."
-    ));
+    );
+    let table = Table::open(&title, [Kind::all(), vec![Kind::Floor]].concat());
     for (row, name, of_peer, of_floor) in wanted {
         let measured = measure_row(run, *row);
         let (budget, floor_budget) = (Some(Budget::AtMost(*of_peer)), of_floor.map(Budget::AtMost));
-        Line { name, measured: &measured, against: Against::Least, budget, floor_budget }.print();
-        if *row == Row::SmallPut {
-            let measured = measure_put_on_disk(run);
-            let name = "  on disk, ours synced (default)";
-            Line { name, measured: &measured, against: Against::Least, budget: None, floor_budget: None }.print();
-        }
+        table.line(&Line { name, measured: &measured, against: Against::Least, budget, floor_budget });
     }
 }
 
@@ -77,12 +73,8 @@ fn measure_row(run: &Run<'_>, row: Row) -> Vec<Measured> {
         setup.reply = floor_reply(row, &run.site);
         kinds.push(Kind::Floor);
     }
-    costs(run, &run.start(&kinds, &setup), |server| plan(row, server, &run.site))
-}
-
-/// Server CPU a request in µs, of all these servers in turn.
-pub(super) fn costs(run: &Run<'_>, servers: &[Running], plan: impl Fn(&Running) -> Plan) -> Vec<Measured> {
-    let plans: Vec<(&Running, Plan)> = servers.iter().map(|server| (server, plan(server))).collect();
+    let servers = run.start(&kinds, &setup);
+    let plans: Vec<(&Running, Plan)> = servers.iter().map(|server| (server, plan(row, server, &run.site))).collect();
     let samples = in_rounds(run.options.rounds(), &plans, |(server, plan)| {
         on_core(0, || cost(server, plan, CONNECTIONS, run.sample()))
     });
@@ -99,7 +91,7 @@ pub(super) fn cost(server: &Running, plan: &Plan, connections: usize, time: Dura
 }
 
 /// What is sent in this row; the server shows first that it answers rightly.
-fn plan(row: Row, server: &Running, site: &Site) -> Plan {
+pub(super) fn plan(row: Row, server: &Running, site: &Site) -> Plan {
     let (requests, statuses, length): (Vec<Vec<u8>>, &[u16], _) = match row {
         Row::TenKib => (vec![get("/10k", "")], &[200], Some(10 << 10)),
         Row::HundredKib => (vec![get("/100k", "")], &[200], Some(100 << 10)),
@@ -161,10 +153,4 @@ fn floor_reply(row: Row, site: &Site) -> Vec<u8> {
     };
     let head = format!("HTTP/1.1 {status}\r\n{fields}Content-Length: {length}\r\n\r\n");
     [head.as_bytes(), site.beginning(length)].concat()
-}
-
-/// On a disk, where fileserv syncs each file and its folder before it answers, and nobody else does.
-fn measure_put_on_disk(run: &Run<'_>) -> Vec<Measured> {
-    let setup = Setup { uploads: Uploads::Durable, ..Setup::new(run.site.root()) };
-    costs(run, &run.start(&Kind::that_store(), &setup), |server| plan(Row::SmallPut, server, &run.site))
 }

@@ -7,7 +7,7 @@ use super::Run;
 use crate::client::get;
 use crate::figures::{Measured, in_rounds, median};
 use crate::options::Row;
-use crate::report::{self, Against, Budget, Line};
+use crate::report::{Against, Budget, Line, Table};
 use crate::servers::{Kind, Running, Setup};
 
 /// Idle connections.
@@ -53,10 +53,10 @@ fn idle(run: &Run<'_>) {
             |(kind, samples): (&Kind, &Vec<_>)| Measured { kind: *kind, samples: samples.iter().map(figure).collect() };
         kinds.iter().zip(&samples).map(of).collect()
     };
-    report::open("Private memory, one worker; each connection has asked once and is kept.");
+    let table = Table::open("Private memory, one worker; each connection has asked once and is kept.", kinds.clone());
     let (bytes, rest) = (each(|sample| sample.0), each(|sample| sample.1));
     let line = |name: &str, measured: &[Measured]| {
-        Line { name, measured, against: Against::Least, budget: None, floor_budget: None }.print();
+        table.line(&Line { name, measured, against: Against::Least, budget: None, floor_budget: None });
     };
     line("bytes each of 10,000 connections", &bytes);
     line("MiB of a worker at rest", &rest);
@@ -89,9 +89,10 @@ fn start(run: &Run<'_>) {
     });
     let measured: Vec<Measured> =
         kinds.iter().zip(samples).map(|(kind, samples)| Measured { kind: *kind, samples }).collect();
-    report::open("From exec to the first answer, two workers, nobody pinned. Compared with lighttpd.");
+    let title = "From exec to the first answer; two workers, nobody pinned. The ratio is to lighttpd.";
+    let table = Table::open(title, kinds);
     let (against, budget) = (Against::Peer(Kind::Lighttpd), Some(Budget::AtMost(1.0)));
-    Line { name: "ms to the first 200", measured: &measured, against, budget, floor_budget: None }.print();
+    table.line(&Line { name: "ms to the first 200", measured: &measured, against, budget, floor_budget: None });
 }
 
 fn share(run: &Run<'_>) {

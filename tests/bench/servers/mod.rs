@@ -41,7 +41,7 @@ impl Kind {
         match self {
             Self::Fileserv => "fileserv",
             Self::Nginx => "nginx",
-            Self::NginxPread => "ngx pread",
+            Self::NginxPread => "pread",
             Self::H2o => "h2o",
             Self::Lighttpd => "lighttpd",
             Self::Floor => "floor",
