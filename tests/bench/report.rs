@@ -22,7 +22,7 @@ impl Budget {
             Self::AtMost(bound) => ('≤', bound, figure <= bound),
             Self::AtLeast(bound) => ('≥', bound, figure >= bound),
         };
-        format!("{sign}{bound:.2} {}", if is_kept { "kept" } else { "OVER" })
+        format!("{sign}{bound:.2} {}", if is_kept { "kept" } else { "missed" })
     }
 }
 
@@ -46,7 +46,7 @@ impl Table {
         let heads: String = columns.iter().map(|kind| format!("{:>WIDTH$}", kind.name())).collect();
         let floor = if columns.contains(&Kind::Floor) { "to floor" } else { "" };
         println!("\n{title}\n");
-        println!("{}", format!("{:<NAME_WIDTH$}{heads}  ratio  range     budget     {floor}", "").trim_end());
+        println!("{}", format!("{:<NAME_WIDTH$}{heads}  ratio  range     budget       {floor}", "").trim_end());
         Self { columns }
     }
 
@@ -59,7 +59,7 @@ impl Table {
         if let Some(peer) = line.peer() {
             let ratio = Ratio::of(&ours.samples, &peer.samples);
             let verdict = line.budget.map(|budget| budget.verdict(ratio.middle)).unwrap_or_default();
-            text += &format!("  {ratio}  {verdict:<10}");
+            text += &format!("  {ratio}  {verdict:<12}");
         }
         if let Some(floor) = line.of(Kind::Floor) {
             let ratio = Ratio::of(&ours.samples, &floor.samples);
@@ -91,6 +91,11 @@ impl Line<'_> {
             Against::Peer(kind) => self.of(kind),
         }
     }
+}
+
+/// A budget that is no ratio.
+pub(crate) fn goal(name: &str, figure: f64, budget: Budget) {
+    println!("{:<NAME_WIDTH$}{:>WIDTH$}  budget {}", name, short(figure), budget.verdict(figure));
 }
 
 /// Three or four digits that mean something.

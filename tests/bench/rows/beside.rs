@@ -9,7 +9,7 @@ use crate::client::load::{Load, Plan};
 use crate::client::{bulk, get, on_core};
 use crate::figures::{Measured, in_rounds};
 use crate::options::Row;
-use crate::report::{Against, Budget, Line, Table};
+use crate::report::{self, Against, Budget, Line, Table};
 use crate::servers::{Kind, Running, Setup};
 
 const DOWNLOADS: usize = 8;
@@ -54,7 +54,7 @@ pub(super) fn measure(run: &Run<'_>) {
     let waits = each(|sample| sample.p99_ms);
     line("p99 of the small ones, ms", &waits, None);
     line("bulk, GiB/s", &each(|sample| sample.bulk_gib_a_second), Some(Budget::AtLeast(0.8)));
-    println!("our p99 in ms: {}", Budget::AtMost(P99_MS).verdict(waits[0].median()));
+    report::goal("our p99, ms", waits[0].median(), Budget::AtMost(P99_MS));
 }
 
 fn sample(run: &Run<'_>, server: &Running) -> Sample {

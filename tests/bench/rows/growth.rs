@@ -35,7 +35,7 @@ pub(super) fn measure(run: &Run<'_>) {
         "\nServer CPU a request of 1 KiB in µs as the work grows, all on one core; flat is within 10 % of the step that \
          is marked.\nnginx (pread) beside it shows what the machine itself adds.\n"
     );
-    println!("{:<34}{:>10}   to the marked (range){:>20}", "", Kind::Fileserv.name(), Kind::NginxPread.name());
+    println!("{:<34}{:>10}  ratio  range{:>29}", "", Kind::Fileserv.name(), Kind::NginxPread.name());
     for row in wanted {
         let steps = match row {
             Row::Connections => connections(run),
@@ -60,12 +60,12 @@ fn print(run: &Run<'_>, steps: &[Step]) {
     for (index, step) in steps.iter().enumerate() {
         let mut line = format!("{:<34}{:>10}", step.name, short(median(&ours[index])));
         if index == mark {
-            line += &format!("   {:<27}", "marked");
+            line += &format!("  {:<28}", "marked");
         } else {
             let ratio = Ratio::of(&ours[index], &ours[mark]);
-            let verdict = if FLAT.contains(&((ratio.middle * 100.0).round() / 100.0)) { "flat" } else { "NOT FLAT" };
+            let verdict = if FLAT.contains(&((ratio.middle * 100.0).round() / 100.0)) { "flat" } else { "not flat" };
             let figures = format!("{ratio}  {verdict}");
-            line += &format!("   {figures:<27}");
+            line += &format!("  {figures:<28}");
         }
         let ratio = Ratio::of(&theirs[index], &theirs[mark]).middle;
         println!("{line}{:>10}  {ratio:.2}", short(median(&theirs[index])));

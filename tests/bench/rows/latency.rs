@@ -48,10 +48,10 @@ pub(super) fn measure(run: &Run<'_>) {
     std::fs::hard_link(run.site.need_big(), root.join("big")).expect("one file system");
     let setup = Setup { uploads: Uploads::Durable, ..Setup::free(root) };
     println!(
-        "\np99 in ms of small requests, {A_MILLISECOND} in every millisecond on {CONNECTIONS} connections, two workers, \
-         nobody pinned. fileserv syncs the upload, nginx does not.\n"
+        "\np99 in ms of requests for 1 KiB, {A_MILLISECOND} in every millisecond on {CONNECTIONS} connections; two workers, \
+         nobody pinned.\nThe ratio is to the p99 alone. fileserv syncs the upload, nginx does not.\n"
     );
-    println!("{:<34}{:>10}  ratio  range     budget", "", "p99");
+    println!("{:<41}{:>9}  ratio  range     budget", "", "p99");
     for kind in [Kind::Fileserv, Kind::Nginx] {
         let server = Running::start(kind, setup.clone(), &run.site);
         let rows = ALL.iter().filter(|(beside, _)| kind == Kind::Fileserv || *beside != Beside::Drawing);
@@ -62,7 +62,7 @@ pub(super) fn measure(run: &Run<'_>) {
             }
         }
         for ((beside, name), of) in rows.zip(&samples) {
-            let mut line = format!("{:<34}{:>10.3}", format!("{}: {name}", kind.name()), median(of));
+            let mut line = format!("{:<41}{:>9.3}", format!("{}, {name}", kind.name()), median(of));
             if *beside != Beside::Nothing {
                 let ratio = Ratio::of(of, &samples[0]);
                 line += &format!("  {ratio}");

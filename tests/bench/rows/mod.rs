@@ -36,7 +36,7 @@ pub(crate) fn measure(options: &Options) {
 impl Run<'_> {
     /// How long a sample takes.
     fn sample(&self) -> Duration {
-        Duration::from_millis(if self.options.quick { 200 } else { 500 })
+        Duration::from_millis(if self.options.quick { 200 } else { 400 })
     }
 
     /// How long one takes that looks for the worst hundredth.

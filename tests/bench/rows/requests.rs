@@ -75,6 +75,8 @@ fn measure_row(run: &Run<'_>, row: Row) -> Vec<Measured> {
     }
     let servers = run.start(&kinds, &setup);
     let plans: Vec<(&Running, Plan)> = servers.iter().map(|server| (server, plan(row, server, &run.site))).collect();
+    // Once without counting: pages, names and caches are warm then, as they are where somebody asks so often.
+    in_rounds(1, &plans, |(server, plan)| on_core(0, || cost(server, plan, CONNECTIONS, run.sample())));
     let samples = in_rounds(run.options.rounds(), &plans, |(server, plan)| {
         on_core(0, || cost(server, plan, CONNECTIONS, run.sample()))
     });

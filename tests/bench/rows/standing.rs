@@ -2,12 +2,15 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use super::Run;
+use super::requests::WARM_UP;
 use crate::client::get;
+use crate::client::load::{Load, Plan};
 use crate::figures::{Measured, in_rounds, median};
 use crate::options::Row;
-use crate::report::{Against, Budget, Line, Table};
+use crate::report::{self, Against, Budget, Line, Table};
 use crate::servers::{Kind, Running, Setup};
 
 /// Idle connections.
@@ -18,6 +21,8 @@ const FIRST: usize = 100;
 const STARTS_A_ROUND: usize = 4;
 /// Connections that two workers share.
 const SHARED: usize = 64;
+/// Before new connections come.
+const SETTLING: Duration = Duration::from_millis(200);
 /// The project's budgets: bytes a connection, bytes of a worker, the larger share.
 const IDLE_BYTES: f64 = 250.0;
 const WORKER_MIB: f64 = 1.5;
@@ -60,11 +65,8 @@ fn idle(run: &Run<'_>) {
     };
     line("bytes each of 10,000 connections", &bytes);
     line("MiB of a worker at rest", &rest);
-    println!(
-        "our bytes each: {}; our MiB at rest: {}",
-        Budget::AtMost(IDLE_BYTES).verdict(bytes[0].median()),
-        Budget::AtMost(WORKER_MIB).verdict(rest[0].median())
-    );
+    report::goal("our bytes each", bytes[0].median(), Budget::AtMost(IDLE_BYTES));
+    report::goal("our MiB at rest", rest[0].median(), Budget::AtMost(WORKER_MIB));
 }
 
 /// Opens connections and asks once on each.
@@ -96,22 +98,28 @@ fn start(run: &Run<'_>) {
 }
 
 fn share(run: &Run<'_>) {
-    println!("\nOf {SHARED} kept connections, the larger part that one of two workers got:\n");
+    println!(
+        "\nOf {SHARED} kept connections that a client opens at once, the larger part that one of two workers got:\n"
+    );
+    let plan = Plan { requests: vec![get("/1k", "")], pipelined: 1, statuses: &[200], length: Some(1024) };
     for kind in [Kind::Fileserv, Kind::Nginx] {
+        let server = Running::start(kind, Setup::free(run.site.root()), &run.site);
         let larger = |_| {
-            let server = Running::start(kind, Setup::free(run.site.root()), &run.site);
+            // Those of the round before are closed, and both workers wait for new ones.
+            std::thread::sleep(SETTLING);
             let before = server.sockets();
-            let kept = keep(&server, SHARED);
-            let shares = server.sockets().into_iter().zip(before).map(|(now, before)| now.saturating_sub(before));
-            let larger = u32::try_from(shares.max().unwrap_or(0)).expect("a number");
-            f64::from(larger) / f64::from(u32::try_from(kept.len()).expect("a number"))
+            let mut load = Load::connect(server.address, SHARED, &plan);
+            load.run(WARM_UP);
+            let shares: Vec<usize> =
+                server.sockets().iter().zip(before).map(|(now, before)| now.saturating_sub(before)).collect();
+            assert_eq!(shares.iter().sum::<usize>(), SHARED, "{}: all are kept", kind.name());
+            let larger = u32::try_from(shares.into_iter().max().unwrap_or(0)).expect("a number");
+            f64::from(larger) / f64::from(u32::try_from(SHARED).expect("a number"))
         };
         let samples: Vec<f64> = (0..run.options.rounds()).map(larger).collect();
         let most = samples.iter().copied().fold(0.0, f64::max);
-        let mut line = format!("{:<34}{:>10.2}, at worst {most:.2}", kind.name(), median(&samples));
-        if kind == Kind::Fileserv {
-            line += &format!("  {}", Budget::AtMost(LARGER_SHARE).verdict(most));
-        }
-        println!("{line}");
+        let budget = Budget::AtMost(LARGER_SHARE).verdict(most);
+        let verdict = if kind == Kind::Fileserv { budget } else { String::new() };
+        println!("{:<32}{:>9.2}  at worst {most:.2} {verdict}", kind.name(), median(&samples));
     }
 }
