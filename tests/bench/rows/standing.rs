@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::Run;
 use super::requests::WARM_UP;
-use crate::client::get;
 use crate::client::load::{Load, Plan};
+use crate::client::{PATIENCE, get};
 use crate::figures::{Measured, in_rounds, median};
 use crate::options::Row;
 use crate::report::{self, Against, Budget, Line, Table};
@@ -74,6 +74,7 @@ fn keep(server: &Running, count: usize) -> Vec<TcpStream> {
     let request = get("/1k", "");
     let one = |_| {
         let mut connection = TcpStream::connect(server.address).expect("a connection");
+        connection.set_read_timeout(Some(PATIENCE)).expect("a socket");
         connection.write_all(&request).expect("a request");
         let mut answer = [0; 4096];
         let length = connection.read(&mut answer).expect("an answer");
