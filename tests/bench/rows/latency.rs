@@ -15,7 +15,7 @@ use crate::report::Budget;
 use crate::servers::{Kind, Running, Setup, Uploads};
 
 /// Requests in every millisecond, and the connections that they take turns on.
-const A_MILLISECOND: usize = 2;
+const A_MILLISECOND: usize = 4;
 const CONNECTIONS: usize = 16;
 /// What goes on beside is under way when the requests begin.
 const HEAD_START: Duration = Duration::from_millis(100);
