@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use crate::common::server::binary;
 use crate::common::site::SERVICE_USER;
-use crate::common::{Server, Site, is_root};
+use crate::common::{Server, Site, is_root, tools};
 use nix::sys::signal::Signal;
 
 /// A row of the table: what the kernel said, and the verdict, by the call and its object.
@@ -26,9 +26,10 @@ fn check_without_root(site: &Site, options: &[&str]) -> (Output, Table) {
         return check(site, options);
     }
     let user = nix::unistd::User::from_name(SERVICE_USER).unwrap().unwrap();
-    // The binary may lie below a folder that this user can't enter.
+    // The binary may lie below a folder that this user can't enter. Another program copies it: what a process of ours
+    // has open for writing, and a child of some other test meanwhile with it, can't be run.
     let copy = site.beside("fileserv");
-    std::fs::copy(binary(), &copy).unwrap();
+    tools::run("cp", &[binary(), copy.to_str().unwrap()]);
     let mut command = Command::new("setpriv");
     command.args([format!("--reuid={}", user.uid), format!("--regid={}", user.gid)]);
     command.arg("--clear-groups").arg(copy).arg("--check-sandbox").args(options).arg(site.root());

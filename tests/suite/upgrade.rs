@@ -1,15 +1,16 @@
 //! SIGUSR2: another binary takes over, or the old one serves on and says why.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use nix::sys::signal::Signal;
 
 use crate::common::server::{EVERYTHING, binary};
 use crate::common::site::SERVICE_USER;
 use crate::common::told::{pid_file_line, pid_in, said};
-use crate::common::{Client, Server, Site, cannot_run, is_root, processes, until};
+use crate::common::{Client, Server, Site, cannot_run, is_root, processes, tools, until};
 
 /// A server from a binary of its own, which a test may replace.
 struct Installed {
@@ -48,9 +49,14 @@ impl Installed {
     }
 }
 
-fn install(path: &std::path::Path, content: &[u8]) {
-    fs::write(path, content).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+/// Another program writes the file: what a process of ours has open for writing can't be run, and a child that some
+/// other test forks meanwhile would have our descriptor until it becomes a program itself.
+fn install(path: &Path, content: &[u8]) {
+    let mut shell = tools::command("sh");
+    shell.args(["-ec", "cat >\"$0\"; chmod 755 \"$0\""]).arg(path).stdin(Stdio::piped());
+    let mut writer = shell.spawn().unwrap();
+    writer.stdin.take().unwrap().write_all(content).unwrap();
+    assert!(writer.wait().unwrap().success());
 }
 
 #[test]
