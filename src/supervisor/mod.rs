@@ -166,7 +166,7 @@ impl Supervisor {
     fn bury(&mut self, pid: ProcessId, ended: Ended, now: Instant) {
         self.bury_successor(pid, ended);
         if let Some(generation) = &mut self.current
-            && generation.bury_retired(pid, ended, &mut self.boards)
+            && generation.bury_retired(pid, ended, &mut self.boards, false)
         {
             return;
         }
@@ -187,7 +187,7 @@ impl Supervisor {
         }
         for leaving in &mut self.leaving {
             let generation = &mut leaving.generation;
-            let was_here = generation.bury_retired(pid, ended, &mut self.boards);
+            let was_here = generation.bury_retired(pid, ended, &mut self.boards, true);
             if !was_here && generation.bury(pid, now, &mut self.boards, true).is_some() && ended != Ended::Exited(0) {
                 self.logs.error(Level::Warning, format_args!("worker {pid}, which was to leave, {ended}"));
                 if let Some(current) = &self.current {

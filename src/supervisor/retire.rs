@@ -58,11 +58,12 @@ impl Generation {
         }
     }
 
-    /// If this child was one of those that are being replaced, it is forgotten.
-    pub(super) fn bury_retired(&mut self, pid: ProcessId, ended: Ended, boards: &mut BoardPool) -> bool {
+    /// If this child was one of those that are being replaced, it is forgotten. `asked`: its whole generation was told to
+    /// leave, also who had no successor yet.
+    pub(super) fn bury_retired(&mut self, pid: ProcessId, ended: Ended, boards: &mut BoardPool, asked: bool) -> bool {
         let Some(index) = self.retiring.iter().position(|retiring| retiring.worker.pid == pid) else { return false };
         let Retiring { worker, until, .. } = self.retiring.swap_remove(index);
-        let unasked = until.is_none();
+        let unasked = !asked && until.is_none();
         boards.free(worker.board, unasked);
         if ended != Ended::Exited(0) {
             let words = format_args!("worker {pid}, which was being replaced, {ended}");
