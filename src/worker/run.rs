@@ -15,7 +15,7 @@ use super::seccomp::Needs;
 use super::sweep::Sweeper;
 use super::vitals::Vitals;
 use super::{sandbox, seccomp};
-use crate::config::Sandbox;
+use crate::config::{LogTarget, Sandbox};
 use crate::content::MediaTypes;
 use crate::heritage::Heritage;
 use crate::log::Level;
@@ -80,7 +80,8 @@ pub(super) fn seal(heritage: &Heritage) -> Result<Sealed, Box<dyn std::error::Er
     // 6. No process and no thread more, and then the system call filter, on every thread.
     if config.sandbox != Sandbox::Off {
         limits::forbid_processes()?;
-        let needs = Needs { folders: grants.makes_folders(), writes: config.sites.can_write() };
+        let syslog = [&config.log.access, &config.log.error].contains(&&LogTarget::Syslog);
+        let needs = Needs { folders: grants.makes_folders(), writes: config.sites.can_write(), syslog };
         let filter = seccomp::allow_only_needed_calls(needs, config.sandbox_refusal);
         seal.add_filter(filter, config.sandbox)?;
     }

@@ -21,6 +21,8 @@ pub struct Needs {
     pub folders: bool,
     /// Somebody may write somewhere.
     pub writes: bool,
+    /// Messages go to the syslog daemon, by its address.
+    pub syslog: bool,
 }
 
 /// Allows the calls of the tables below to every thread of this process, and refuses all others, for ever. Gives how
@@ -196,9 +198,6 @@ fn looked_at(needs: Needs) -> Vec<(c_long, Vec<Argument>)> {
     use Argument::{Is, IsNull, Lacks};
     let own_process = u64::from(std::process::id());
     let mut calls = vec![
-        // MSG_FASTOPEN would connect a socket without connect(2), past Landlock's rule for it.
-        (libc::SYS_sendto, vec![Lacks(3, bits(libc::MSG_FASTOPEN))]),
-        (libc::SYS_sendmsg, vec![Lacks(2, bits(libc::MSG_FASTOPEN))]),
         // The end of sending only: a listener takes no notice of that. One that may receive no more is dead in all
         // processes that share it, for good.
         (libc::SYS_shutdown, vec![Is(1, bits(libc::SHUT_WR))]),
@@ -219,6 +218,13 @@ fn looked_at(needs: Needs) -> Vec<(c_long, Vec<Argument>)> {
         // How much of what was sent the peer has not acknowledged. Not FIONBIO, see F_SETFL.
         (libc::SYS_ioctl, vec![Is(1, ioctl(libc::TIOCOUTQ))]),
     ];
+    // To whom a socket is connected, and to nobody by an address, which could be any process of this machine; so there is
+    // no sendmsg(2) either, whose address no filter sees. MSG_FASTOPEN would connect without connect(2).
+    let mut send = vec![Lacks(3, bits(libc::MSG_FASTOPEN))];
+    if !needs.syslog {
+        send.push(IsNull(4));
+    }
+    calls.push((libc::SYS_sendto, send));
     // Not F_SETOWN, F_SETSIG and F_SETLEASE, which make the kernel send signals for us; nor F_SETFL: listeners and logs
     // are shared, and a blocking listener hangs the other workers, a log that is not appended to can be overwritten.
     for command in [libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, libc::F_DUPFD_CLOEXEC] {
@@ -277,7 +283,7 @@ mod tests {
 
     /// The filter can't be taken off, so each test has a process of its own.
     fn sealed<T>(prepare: impl FnOnce() -> T, test: impl FnOnce(T)) {
-        sealed_for(Needs { writes: true, folders: false }, prepare, test);
+        sealed_for(Needs { writes: true, ..Needs::default() }, prepare, test);
     }
 
     fn sealed_for<T>(needs: Needs, prepare: impl FnOnce() -> T, test: impl FnOnce(T)) {
