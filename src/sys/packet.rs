@@ -10,8 +10,8 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, getsockopt, recvmsg, sendmsg,
-    socketpair, sockopt,
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, getsockopt, recvmsg, send,
+    sendmsg, socketpair, sockopt,
 };
 
 use super::poll;
@@ -76,13 +76,17 @@ impl PacketEnd {
     /// Sends one packet.
     ///
     /// # Errors
-    /// As sendmsg(2): EPIPE when nobody is at the other end, EAGAIN when he has not read for long.
+    /// As send(2): EPIPE when nobody is at the other end, EAGAIN when he has not read for long.
     pub fn send(&self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
+        if fds.is_empty() {
+            // A sealed worker has no other call for it.
+            send(self.0.as_raw_fd(), bytes, flags)?;
+            return Ok(());
+        }
         let raw: Vec<_> = fds.iter().map(AsRawFd::as_raw_fd).collect();
         let rights = [ControlMessage::ScmRights(&raw)];
-        let messages = if raw.is_empty() { &[][..] } else { &rights[..] };
-        let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
-        sendmsg::<()>(self.0.as_raw_fd(), &[IoSlice::new(bytes)], messages, flags, None)?;
+        sendmsg::<()>(self.0.as_raw_fd(), &[IoSlice::new(bytes)], &rights, flags, None)?;
         Ok(())
     }
 

@@ -254,10 +254,11 @@ pub fn send(fd: BorrowedFd<'_>, bytes: &[u8], more: bool) -> io::Result<usize> {
 /// Sends two runs of bytes as one, as much as the socket takes.
 ///
 /// # Errors
-/// As sendmsg(2); `WouldBlock` if the socket is full.
+/// As writev(2); `WouldBlock` if the socket is full. Not sendmsg(2), which could be told of another receiver where no
+/// filter sees it. SIGPIPE is ignored.
 pub fn send_both(fd: BorrowedFd<'_>, first: &[u8], second: &[u8]) -> io::Result<usize> {
     let runs = [io::IoSlice::new(first), io::IoSlice::new(second)];
-    Ok(socket::sendmsg::<()>(fd.as_raw_fd(), &runs, &[], MsgFlags::MSG_NOSIGNAL, None)?)
+    Ok(nix::sys::uio::writev(fd, &runs)?)
 }
 
 /// Lets the kernel send a part of a file. 0 means that the file is shorter than it was.

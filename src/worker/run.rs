@@ -80,8 +80,8 @@ pub(super) fn seal(heritage: &Heritage, logs: &LatestLogs) -> Result<Sealed, Box
     // 6. No process and no thread more, and then the system call filter, on every thread.
     if config.sandbox != Sandbox::Off {
         limits::forbid_processes()?;
-        let speaks = [&config.log.access, &config.log.error].contains(&&LogTarget::Syslog);
-        let needs = Needs { folders: grants.makes_folders(), writes: config.sites.can_write(), speaks };
+        let syslog = [&config.log.access, &config.log.error].contains(&&LogTarget::Syslog);
+        let needs = Needs { folders: grants.makes_folders(), writes: config.sites.can_write(), syslog };
         let filter = seccomp::allow_only_needed_calls(needs, config.sandbox_refusal);
         seal.add_filter(filter, config.sandbox)?;
     }

@@ -21,8 +21,8 @@ pub struct Needs {
     pub folders: bool,
     /// Somebody may write somewhere.
     pub writes: bool,
-    /// A log goes to syslog: to the address of its daemon, each line anew.
-    pub speaks: bool,
+    /// Messages go to the syslog daemon, by its address.
+    pub syslog: bool,
 }
 
 /// Allows the calls of the tables below to every thread of this process, and refuses all others, for ever. Gives how
@@ -198,15 +198,6 @@ fn looked_at(needs: Needs) -> Vec<(c_long, Vec<Argument>)> {
     use Argument::{Is, IsNull, Lacks};
     let own_process = u64::from(std::process::id());
     let mut calls = vec![
-        // MSG_FASTOPEN would connect a socket without connect(2), past Landlock's rule for it. Connections need no address;
-        // a datagram with one would reach other processes' sockets, where Landlock has no scopes yet.
-        if needs.speaks {
-            (libc::SYS_sendto, vec![Lacks(3, bits(libc::MSG_FASTOPEN))])
-        } else {
-            (libc::SYS_sendto, vec![Lacks(3, bits(libc::MSG_FASTOPEN)), IsNull(4)])
-        },
-        // No filter sees its address: the sockets of a worker, connected ones all, take none.
-        (libc::SYS_sendmsg, vec![Lacks(2, bits(libc::MSG_FASTOPEN))]),
         // The end of sending only: a listener takes no notice of that. One that may receive no more is dead in all
         // processes that share it, for good.
         (libc::SYS_shutdown, vec![Is(1, bits(libc::SHUT_WR))]),
@@ -227,6 +218,13 @@ fn looked_at(needs: Needs) -> Vec<(c_long, Vec<Argument>)> {
         // How much of what was sent the peer has not acknowledged. Not FIONBIO, see F_SETFL.
         (libc::SYS_ioctl, vec![Is(1, ioctl(libc::TIOCOUTQ))]),
     ];
+    // To whom a socket is connected, and to nobody by an address, which could be any process of this machine; so there is
+    // no sendmsg(2) either, whose address no filter sees. MSG_FASTOPEN would connect without connect(2).
+    let mut send = vec![Lacks(3, bits(libc::MSG_FASTOPEN))];
+    if !needs.syslog {
+        send.push(IsNull(4));
+    }
+    calls.push((libc::SYS_sendto, send));
     // Not F_SETOWN, F_SETSIG and F_SETLEASE, which make the kernel send signals for us; nor F_SETFL: listeners and logs
     // are shared, and a blocking listener hangs the other workers, a log that is not appended to can be overwritten.
     for command in [libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, libc::F_DUPFD_CLOEXEC] {

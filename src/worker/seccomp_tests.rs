@@ -227,11 +227,11 @@ fn a_datagram_goes_to_an_address_only_where_syslog_is_logged_to() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log");
     let daemon = UnixDatagram::bind(&path).unwrap();
-    for speaks in [false, true] {
+    for syslog in [false, true] {
         let socket = || UnixDatagram::unbound().unwrap();
-        sealed_for(Needs { speaks, ..Needs::default() }, socket, |socket| {
+        sealed_for(Needs { syslog, ..Needs::default() }, socket, |socket| {
             let outcome = socket.send_to(b"a line", &path);
-            assert_eq!(outcome.is_ok(), speaks, "{outcome:?}");
+            assert_eq!(outcome.is_ok(), syslog, "{outcome:?}");
         });
     }
     assert_eq!(daemon.recv(&mut [0; 16]).unwrap(), 6);
