@@ -6,6 +6,7 @@ use std::fmt;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Digests, Fields, Receive, Refusal, Response};
 
@@ -169,8 +170,8 @@ pub trait BodySink: Send {
     fn finish(self: Box<Self>, trailers: &Fields<'_>) -> Finish;
 }
 
-/// Work for a helper thread that ends in an answer.
-pub type Job = Box<dyn FnOnce() -> Result<Response, Refusal> + Send>;
+/// Work for a helper thread that may block.
+pub type Job = Box<dyn FnOnce() -> Worked + Send>;
 
 /// Work for helper threads, a bounded piece at a time, that ends in an answer: what computes for long, but must be done
 /// before the head can be written.
@@ -187,6 +188,8 @@ pub enum Worked {
     Done(Result<Response, Refusal>),
     /// What is left may block for longer.
     Block(Job),
+    /// What is left can't be done yet: it waits for somebody else, and is tried again after this pause.
+    Later(Duration, Job),
     /// The content may come now. For `Handled::Prepare` only.
     Ready(Receive),
 }

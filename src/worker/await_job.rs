@@ -57,7 +57,7 @@ impl Connection {
 }
 
 /// Counts an upload that was committed.
-fn count_upload(asked: &Asked, answer: Option<&Response>, desk: &mut Desk) {
+pub(super) fn count_upload(asked: &Asked, answer: Option<&Response>, desk: &mut Desk) {
     let is_upload = matches!(asked.facts.method, Method::Put | Method::Post | Method::Patch);
     let is_stored = answer.is_some_and(|it| {
         let is_part = it.fields.find(FieldName::UploadComplete) == Some(&Value::from(boolean_text(false)));

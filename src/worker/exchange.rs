@@ -62,8 +62,9 @@ pub(super) struct Receiving {
     pub(super) taker: Taker,
     /// Where it ends.
     pub(super) decoder: Decoder,
-    /// How many more bytes of content are taken.
+    /// How many more bytes of content are taken, and how many in all.
     pub(super) room: u64,
+    pub(super) limit_bytes: u64,
     /// Must `100 Continue` be sent before anything comes?
     pub(super) owes_continue: bool,
     /// Whose content it is.

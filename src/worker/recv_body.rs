@@ -32,7 +32,8 @@ impl Connection {
             BodyFraming::Chunked => Decoder::Chunked(ChunkedDecoder::default()),
         };
         let owes_continue = coming.expects_continue;
-        self.state = State::RecvBody(Box::new(Receiving { taker, decoder, room, owes_continue, asked }));
+        self.state =
+            State::RecvBody(Box::new(Receiving { taker, decoder, room, limit_bytes: room, owes_continue, asked }));
         self.begin_pace(desk, desk.config.timeouts.body, desk.least_receiving());
         Flow::Next
     }
@@ -175,7 +176,7 @@ fn take_content(receiving: &mut Receiving, input: &mut Input, buffer: &[u8]) -> 
         },
     };
     let Some(room) = receiving.room.checked_sub(content.len() as u64) else {
-        let detail = "The content is longer than what is taken here.";
+        let detail = format!("The content is longer than the {} bytes that are taken here.", receiving.limit_bytes);
         return Err(Refusal::closing(Status::CONTENT_TOO_LARGE, detail));
     };
     receiving.room = room;
