@@ -246,6 +246,21 @@ mod tests {
     }
 
     #[test]
+    fn a_sweep_leaves_what_is_made_under_the_lock_of_its_folder() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::of(File::open(root.path()).unwrap()).unwrap().unwrap();
+        let opened = file::open_root(root.path()).unwrap();
+        let uid = file::identity(&opened).unwrap().uid;
+        let lock = folder.try_lock().unwrap().unwrap();
+        let mut live = Temporary::create_under_lock(folder.clone(), 0o644).unwrap();
+        assert_eq!(sweep(&opened, &["/"], uid, 0, |_, _| {}), Swept::default());
+        // Its worker dies.
+        live.is_kept = true;
+        drop((live, lock));
+        assert_eq!(sweep(&opened, &["/"], uid, 0, |_, _| {}), Swept { abandoned: 1, expired: 0 });
+    }
+
+    #[test]
     fn a_sweep_takes_the_abandoned_and_leaves_the_rest() {
         let root = tempfile::tempdir().unwrap();
         let below = root.path().join("a/b");

@@ -177,6 +177,10 @@ struct Sink {
 }
 
 impl BodySink for Sink {
+    fn may_block(&self) -> bool {
+        !self.temporary.folder().is_in_memory()
+    }
+
     fn take(&mut self, chunk: &[u8]) -> Result<(), Refusal> {
         let end = self.stored_bytes + chunk.len() as u64;
         self.room.secure(self.temporary.file(), end)?;

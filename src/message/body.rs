@@ -149,11 +149,16 @@ pub enum Progress {
 
 /// Takes the content of a request. Dropped without `finish`, it leaves nothing behind.
 pub trait BodySink: Send {
-    /// Takes the next bytes (at most a receive buffer full), on the event loop.
+    /// Takes the next bytes, at most a receive buffer full: on the event loop, unless it may block.
     ///
     /// # Errors
     /// A refusal ends the transfer and is answered at once.
     fn take(&mut self, chunk: &[u8]) -> Result<(), Refusal>;
+
+    /// May `take` have to wait for a disk? Then it is called on a helper thread.
+    fn may_block(&self) -> bool {
+        false
+    }
 
     /// Shall it leave, because a later request wants its place? Asked once a second, whether anything comes or not.
     fn is_superseded(&self) -> bool {

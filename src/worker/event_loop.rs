@@ -241,9 +241,15 @@ impl EventLoop {
                     self.desk.offload.pause(token, pause, job);
                     continue;
                 }
-                outcome @ (Outcome::Answer(_) | Outcome::More(_) | Outcome::Ready(_) | Outcome::Piece { .. }) => {
-                    outcome
+                Outcome::Taken(sink, _) if self.find(token).is_none() => {
+                    self.desk.offload.forget(token, sink);
+                    continue;
                 }
+                outcome @ (Outcome::Answer(_)
+                | Outcome::More(_)
+                | Outcome::Ready(_)
+                | Outcome::Taken(..)
+                | Outcome::Piece { .. }) => outcome,
             };
             let Some(connection) = self.connections.get_mut(token.key as usize).filter(|it| it.token == token) else {
                 continue;

@@ -38,6 +38,8 @@ pub(super) enum Task {
     Verify { credential: Credential, attempt: Attempt, failure: String },
     /// The same for work that may block, and that ends in an answer or in who takes the content.
     Prepare(Box<dyn Work>),
+    /// The next piece of a content, for a sink that may block.
+    Take(Box<dyn BodySink>, Vec<u8>),
     /// A content that nobody completes: to unlink a large temporary takes the disk its time.
     Forget(Box<dyn BodySink>),
 }
@@ -54,6 +56,8 @@ pub(super) enum Outcome {
     Later(Duration, Job),
     /// The content may come.
     Ready(Receive),
+    /// A sink that has taken a piece, or has not.
+    Taken(Box<dyn BodySink>, Result<(), Refusal>),
     /// A piece of a body, and its source for the next one.
     Piece { source: Box<dyn BodySource>, bytes: Vec<u8>, progress: io::Result<Progress> },
 }
@@ -88,7 +92,7 @@ impl Offload {
     /// Hands a task to a thread; false if too many wait already.
     pub(super) fn submit(&self, token: Token, task: Task) -> bool {
         let queue = match task {
-            Task::Job(_) | Task::Prepare(_) | Task::Forget(_) => &self.disk,
+            Task::Job(_) | Task::Prepare(_) | Task::Take(..) | Task::Forget(_) => &self.disk,
             Task::Piece(_) | Task::Work(_) => &self.sources,
             Task::Verify { .. } => &self.verifying,
         };
@@ -198,6 +202,10 @@ fn perform(task: Task) -> Option<Outcome> {
             let user = attempt.verify();
             let failure = user.is_none().then_some(failure);
             Some(Outcome::Verdict { verdict: Verdict { credential, user }, failure })
+        }
+        Task::Take(mut sink, piece) => {
+            let taken = sink.take(&piece);
+            Some(Outcome::Taken(sink, taken))
         }
         Task::Forget(sink) => {
             drop(sink);

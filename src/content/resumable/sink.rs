@@ -53,6 +53,10 @@ impl Sink {
 }
 
 impl BodySink for Sink {
+    fn may_block(&self) -> bool {
+        !self.part.place.folder.is_in_memory()
+    }
+
     fn take(&mut self, chunk: &[u8]) -> Result<(), Refusal> {
         if self.is_superseded() {
             return Err(Refusal::closing(Status::CONFLICT, "A later request has taken the place of this one."));
