@@ -4,10 +4,13 @@
 use std::os::fd::AsFd;
 
 use super::Context;
-use super::commit::{Rules, current, lock_folder, open_folder, split, write_refusal};
+use super::commit::{unsynced_refusal, write_refusal};
+use super::locks::{Held, Locks};
 use super::quota::Quotas;
+use super::syncs::FolderSyncs;
+use super::target::{Target, current};
 use crate::config::Durability;
-use crate::message::{Handled, Preconditions, Provided, Refusal, Request, Response, Status};
+use crate::message::{Handled, Provided, Refusal, Request, Response, Status, Worked};
 use crate::sys::file;
 
 /// Removes the target, its preconditions decided under the lock of all commits.
@@ -16,26 +19,38 @@ use crate::sys::file;
 /// 404 if nothing is there, 409 for what is no regular file.
 #[doc(alias = "content_delete")]
 pub fn delete(ctx: &Context<'_>, request: &Request<'_>) -> Provided {
-    let (folder_path, name) = split(&request.path)?;
-    let folder = open_folder(ctx, folder_path)?;
-    let rules = Rules {
-        method: request.method,
-        verbs: ctx.site.access.verbs(&request.path, &request.visitor),
-        preconditions: Preconditions::of(request.fields),
+    let removal = Removal {
+        target: Target::to_remove(ctx, request)?,
+        durability: ctx.config.uploads.durability,
+        syncs: ctx.syncs.clone(),
     };
-    let quotas = Quotas::of(ctx, &request.path)?;
-    let (name, durability, syncs) = (name.to_vec(), ctx.config.uploads.durability, ctx.syncs.clone());
+    let locks = Locks::new(removal.target.folder.clone(), Quotas::of(ctx, &request.path)?);
     Ok(Handled::Await(Box::new(move || {
-        let mut ledgers = quotas.lock()?;
-        let lock = lock_folder(&folder)?;
-        let before = current(&lock, &name)?.ok_or_else(Refusal::not_found)?;
+        locks.change(Box::new(move |held| Worked::Done(held.and_then(|held| removal.run(held)))))
+    })))
+}
+
+/// What will remove the target.
+struct Removal {
+    target: Target,
+    durability: Durability,
+    syncs: FolderSyncs,
+}
+
+impl Removal {
+    fn run(self, held: Held<'_>) -> Result<Response, Refusal> {
+        let Target { folder, name, rules } = self.target;
+        let Held { lock, mut ledgers } = held;
+        let before = current(&*folder, &name)?.ok_or_else(Refusal::not_found)?;
         rules.check_preconditions(Some(&before))?;
-        file::remove_entry(lock.as_fd(), &name).map_err(|error| write_refusal(&error))?;
+        file::remove_entry(folder.as_fd(), &name).map_err(|error| write_refusal(&error))?;
         ledgers.refund(before.size, 0);
         drop((lock, ledgers));
-        if durability == Durability::Full {
-            syncs.sync(&folder).map_err(|error| write_refusal(&error))?;
+        if self.durability == Durability::Full {
+            self.syncs.sync(&folder).map_err(unsynced_refusal(
+                "The file is removed, but the disk has not confirmed it: a crash may bring it back.",
+            ))?;
         }
         Ok(Response::new(Status::NO_CONTENT))
-    })))
+    }
 }

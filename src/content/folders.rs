@@ -1,13 +1,15 @@
 //! Folders on the way to a new file: made where the configuration says so, and brought to stable storage with the file.
 //! Process: worker, sealed; `Ancestors::sync` on a helper thread. Trusts: nothing. Fails with: 400, 403, 409, 507.
 
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 
 use super::Context;
-use super::commit::{no_folder, open_folder, write_refusal};
+use super::commit::write_refusal;
+use super::folder::Folder;
 use super::syncs::FolderSyncs;
+use super::target::{no_folder, open_folder};
 use crate::message::{Refusal, Status};
 use crate::sys::failure::{OpenFailure, WriteFailure};
 use crate::sys::file::{self, FileKind};
@@ -21,7 +23,7 @@ pub(super) const NAME_LIMIT_BYTES: usize = 255;
 
 /// Makes every folder of this path that is not there, and opens the last. An upload that fails later leaves them: a
 /// neighbour may have found them by then.
-pub(super) fn make(ctx: &Context<'_>, path: &[u8]) -> Result<File, Refusal> {
+pub(super) fn make(ctx: &Context<'_>, path: &[u8]) -> Result<Arc<Folder>, Refusal> {
     let depth = prefixes(path).count();
     if depth > DEPTH_LIMIT {
         let detail = format!("This file would lie {depth} folders deep; the limit is {DEPTH_LIMIT}.");
@@ -56,14 +58,14 @@ pub(super) fn make(ctx: &Context<'_>, path: &[u8]) -> Result<File, Refusal> {
 }
 
 /// Opens a folder that was made, or that was there before: what else has its name is in the way.
-fn open(ctx: &Context<'_>, path: &[u8]) -> Result<File, Refusal> {
-    open_folder(ctx, path).map_err(|refusal| if refusal.status == Status::NOT_FOUND { no_folder() } else { refusal })
+fn open(ctx: &Context<'_>, path: &[u8]) -> Result<Arc<Folder>, Refusal> {
+    open_folder(ctx, path).map_err(|refusal| if refusal.status == Status::NOT_FOUND { no_folder(ctx) } else { refusal })
 }
 
 fn give_group(ctx: &Context<'_>, path: &[u8]) -> Result<(), Refusal> {
     let Some(group) = ctx.config.uploads.group else { return Ok(()) };
     let folder = open(ctx, path)?;
-    file::set_owner(&folder, None, Some(group)).map_err(|error| write_refusal(&error))
+    file::set_owner(&*folder, None, Some(group)).map_err(|error| write_refusal(&error))
 }
 
 /// Who may read the files of a folder may also go into it.

@@ -9,9 +9,11 @@ mod disposition;
 mod error;
 mod error_page;
 mod files;
+mod folder;
 mod folders;
 mod integrity;
 mod listing;
+mod locks;
 mod media_type;
 mod page;
 mod parameters;
@@ -27,6 +29,7 @@ mod served;
 mod sha256;
 mod stats;
 mod syncs;
+mod target;
 mod temporary;
 #[cfg(test)]
 mod tests;
@@ -45,6 +48,7 @@ pub use delete::delete;
 pub use error::{ErrorForm, error};
 pub use error_page::error_page;
 pub use files::files;
+pub use folder::OpenFolders;
 pub use integrity::{KnownDigests, Wanted, add_digests};
 pub use listing::listing;
 pub use media_type::MediaTypes;
@@ -80,6 +84,8 @@ pub struct Context<'w> {
     pub known_digests: &'w KnownDigests,
     /// Folders that uploads bring to stable storage.
     pub syncs: &'w FolderSyncs,
+    /// Folders in which uploads were stored a moment ago.
+    pub folders: &'w OpenFolders,
     /// For what an operator should hear of.
     pub logs: &'w Logs,
     /// Media types by name.

@@ -6,14 +6,14 @@
 //! has counted too much, never too little. Others change files, too, and a power cut may take a sum back: so a sum is
 //! counted anew when it is old, and before anybody is refused because of it.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Context;
-use super::commit::{lock, write_refusal};
+use super::commit::write_refusal;
 use super::temporary::{is_still_named, is_unfinished};
 use crate::message::{Refusal, Status};
 use crate::sys::directory::Directory;
@@ -29,6 +29,7 @@ const FRESH_SECONDS: u64 = 5;
 const LEDGER_BYTES: usize = 42;
 
 /// The quotas with a sum that hold for a target, from the root down.
+#[derive(Default)]
 pub(super) struct Quotas(Vec<Quota>);
 
 struct Quota {
@@ -85,12 +86,23 @@ impl Quotas {
         Ok(())
     }
 
-    /// Locks the sums, and counts those anew that are not known well enough. May take as long as walking the folders.
+    /// Is there no sum to keep?
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Locks the sums, and counts those anew that are not known well enough, which may take as long as walking the
+    /// folders; `None` if somebody else has one of them locked.
     ///
     /// # Errors
-    /// 503 if somebody holds a lock for long, 500 if a sum can't be kept.
-    pub(super) fn lock(&self) -> Result<Ledgers<'_>, Refusal> {
-        self.0.iter().map(Ledger::open).collect::<Result<_, _>>().map(Ledgers)
+    /// 500 if a sum can't be kept.
+    pub(super) fn try_lock(&self) -> Result<Option<Ledgers<'_>>, Refusal> {
+        self.0
+            .iter()
+            .map(|quota| Ledger::open(quota).transpose())
+            .collect::<Option<Result<_, _>>>()
+            .transpose()
+            .map(|all| all.map(Ledgers))
     }
 }
 
@@ -145,12 +157,16 @@ struct Ledger<'q> {
 }
 
 impl<'q> Ledger<'q> {
-    fn open(quota: &'q Quota) -> Result<Self, Refusal> {
+    fn open(quota: &'q Quota) -> Result<Option<Self>, Refusal> {
         let refuse = |error: io::Error| write_refusal(&error);
         // Another one has it if a sweep came between the opening and the lock.
         loop {
             let file = file::open_or_create(quota.folder.as_fd(), LEDGER, 0o600).map_err(refuse)?;
-            let file = lock(file)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(error)) => return Err(refuse(error)),
+            }
             if !is_still_named(&quota.folder, LEDGER, &file) {
                 continue;
             }
@@ -159,7 +175,7 @@ impl<'q> Ledger<'q> {
             if known.is_none() {
                 ledger.count().map_err(refuse)?;
             }
-            return Ok(ledger);
+            return Ok(Some(ledger));
         }
     }
 
@@ -253,7 +269,7 @@ mod tests {
             quotas.add(path, limit, File::open(folder.path()).unwrap()).unwrap();
         }
         assert_eq!(quotas.0.len(), 1);
-        let refusal = quotas.lock().unwrap().charge(0, 51).unwrap_err();
+        let refusal = quotas.try_lock().unwrap().unwrap().charge(0, 51).unwrap_err();
         assert!(refusal.detail.contains("quota of /link/ is 50 bytes"), "{}", refusal.detail);
     }
 
@@ -266,7 +282,7 @@ mod tests {
         let quotas = quotas(folder.path(), 100);
         assert!(quotas.check(100).is_ok());
         assert_eq!(quotas.check(101).unwrap_err().status, Status::INSUFFICIENT_STORAGE, "without any count");
-        let mut ledgers = quotas.lock().unwrap();
+        let mut ledgers = quotas.try_lock().unwrap().unwrap();
         ledgers.charge(0, 30).unwrap();
         assert_eq!(ledgers.0[0].sum.bytes, 90);
         let refusal = ledgers.charge(5, 25).unwrap_err();
@@ -278,14 +294,14 @@ mod tests {
         assert_eq!(quotas.check(1).unwrap_err().status, Status::INSUFFICIENT_STORAGE);
         assert!(quotas.check(0).is_ok());
         // What is remembered is from a while ago, and somebody has tidied up.
-        let mut ledgers = quotas.lock().unwrap();
+        let mut ledgers = quotas.try_lock().unwrap().unwrap();
         ledgers.0[0].sum.counted -= FRESH_SECONDS;
         ledgers.0[0].write().unwrap();
         drop(ledgers);
         std::fs::remove_file(folder.path().join("sub/a")).unwrap();
         assert!(quotas.check(100).is_ok(), "an old sum refuses nobody");
-        quotas.lock().unwrap().charge(0, 100).unwrap();
-        assert!(quotas.lock().unwrap().charge(0, 1).is_err());
+        quotas.try_lock().unwrap().unwrap().charge(0, 100).unwrap();
+        assert!(quotas.try_lock().unwrap().unwrap().charge(0, 1).is_err());
     }
 
     #[test]
@@ -294,7 +310,7 @@ mod tests {
         std::fs::write(folder.path().join(LEDGER), "nonsense").unwrap();
         std::fs::write(folder.path().join("a"), "abc").unwrap();
         let quotas = quotas(folder.path(), 100);
-        assert_eq!(quotas.lock().unwrap().0[0].sum.bytes, 3);
+        assert_eq!(quotas.try_lock().unwrap().unwrap().0[0].sum.bytes, 3);
         let text = std::fs::read(folder.path().join(LEDGER)).unwrap();
         assert_eq!(text.len(), LEDGER_BYTES);
     }

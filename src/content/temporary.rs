@@ -4,8 +4,11 @@
 use std::fs::{File, TryLockError};
 use std::io;
 use std::os::fd::AsFd;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
+use super::folder::Folder;
 use super::quota::is_ledger;
 use super::resumable::{UploadId, expire_entry};
 use crate::sys::directory::Directory;
@@ -18,7 +21,7 @@ const DIGITS: usize = 32;
 
 /// A file that has no reader yet. Dropped, it is removed.
 pub(super) struct Temporary {
-    folder: Arc<File>,
+    folder: Arc<Folder>,
     name: String,
     file: File,
     /// Does its name outlive this, as the target's or because it was adopted?
@@ -30,11 +33,10 @@ impl Temporary {
     ///
     /// # Errors
     /// As openat(2).
-    pub(super) fn create(folder: Arc<File>, mode: u32) -> io::Result<Self> {
+    pub(super) fn create(folder: Arc<Folder>, mode: u32) -> io::Result<Self> {
         const TRIES: usize = 4;
         for _ in 0..TRIES {
-            let random = u128::from_ne_bytes(random::bytes()?);
-            let name = format!("{PREFIX}{random:032x}{SUFFIX}");
+            let name = new_name()?;
             let file = file::create_new(folder.as_fd(), &name, mode)?;
             match file.try_lock() {
                 Ok(()) if is_still_named(&folder, &name, &file) => {
@@ -51,9 +53,19 @@ impl Temporary {
         Err(io::ErrorKind::WouldBlock.into())
     }
 
+    /// Makes one for as long as the caller has the lock of the folder, which keeps a sweep away as well.
+    ///
+    /// # Errors
+    /// As openat(2).
+    pub(super) fn create_under_lock(folder: Arc<Folder>, mode: u32) -> io::Result<Self> {
+        let name = new_name()?;
+        let file = file::create_new(folder.as_fd(), &name, mode)?;
+        Ok(Self { folder, name, file, is_kept: false })
+    }
+
     /// Takes over a file that has such a name already, and that is locked: what came of an upload in several requests.
     /// It is not removed if it can't be installed.
-    pub(super) fn adopt(folder: Arc<File>, name: String, file: File) -> Self {
+    pub(super) fn adopt(folder: Arc<Folder>, name: String, file: File) -> Self {
         Self { folder, name, file, is_kept: true }
     }
 
@@ -63,15 +75,15 @@ impl Temporary {
     }
 
     /// The folder it lies in.
-    pub(super) fn folder(&self) -> &Arc<File> {
+    pub(super) fn folder(&self) -> &Arc<Folder> {
         &self.folder
     }
 
     /// Gives it its real name, over the file that has it now.
     ///
     /// # Errors
-    /// As renameat(2); the temporary is removed then.
-    pub(super) fn replace(mut self, target: &[u8]) -> io::Result<()> {
+    /// As renameat(2); the temporary is still one then.
+    pub(super) fn replace(&mut self, target: &[u8]) -> io::Result<()> {
         file::rename_over(self.folder.as_fd(), &self.name, target)?;
         self.is_kept = true;
         Ok(())
@@ -80,8 +92,8 @@ impl Temporary {
     /// Gives it its real name, unless something has it.
     ///
     /// # Errors
-    /// EEXIST if the name is taken; the temporary is removed then.
-    pub(super) fn install_new(mut self, target: &[u8]) -> io::Result<()> {
+    /// EEXIST if the name is taken; the temporary is still one then.
+    pub(super) fn install_new(&mut self, target: &[u8]) -> io::Result<()> {
         file::rename_to_new(self.folder.as_fd(), &self.name, target)?;
         self.is_kept = true;
         Ok(())
@@ -95,6 +107,22 @@ impl Drop for Temporary {
             let _ = file::remove_entry(self.folder.as_fd(), self.name.as_bytes());
         }
     }
+}
+
+/// A name that nobody has: 128 random bits, drawn once, and a count. Nobody need be unable to guess it, for it is made
+/// exclusively.
+fn new_name() -> io::Result<String> {
+    static FIRST: OnceLock<u128> = OnceLock::new();
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let first = match FIRST.get() {
+        Some(first) => *first,
+        None => {
+            let drawn = u128::from_ne_bytes(random::bytes()?);
+            *FIRST.get_or_init(|| drawn)
+        }
+    };
+    let number = first.wrapping_add(COUNT.fetch_add(1, Relaxed).into());
+    Ok(format!("{PREFIX}{number:032x}{SUFFIX}"))
 }
 
 /// Is this the name of something of ours that is no file of the site yet?
@@ -164,14 +192,30 @@ pub fn sweep(
     swept
 }
 
-/// Removes one abandoned temporary: lock it, make sure that the name still means the locked file, unlink.
+/// Removes one abandoned temporary: lock it, make sure that the name still means the locked file, unlink. What is made
+/// under the lock of its folder has none of its own.
 fn sweep_entry(folder: &File, name: &[u8], our_uid: u32) -> bool {
+    let Some(_lock) = lock_patiently(folder) else { return false };
     let Ok(file) = file::open_entry(folder.as_fd(), name) else { return false };
     let Ok(identity) = file::identity(&file) else { return false };
     if identity.kind != FileKind::Regular || identity.uid != our_uid || file.try_lock().is_err() {
         return false;
     }
     is_still_named(folder, name, &file) && file::remove_entry(folder.as_fd(), name).is_ok()
+}
+
+/// The lock of a folder, which nobody has for long; `None` if somebody does: the next sweep comes.
+fn lock_patiently(folder: &File) -> Option<File> {
+    const TRIES: usize = 1000;
+    const PAUSE: Duration = Duration::from_millis(1);
+    let folder = file::reopen_folder(folder.as_fd()).ok()?;
+    for _ in 0..TRIES {
+        if folder.try_lock().is_ok() {
+            return Some(folder);
+        }
+        std::thread::sleep(PAUSE);
+    }
+    None
 }
 
 /// Does the name still mean the open file?
@@ -202,6 +246,21 @@ mod tests {
     }
 
     #[test]
+    fn a_sweep_leaves_what_is_made_under_the_lock_of_its_folder() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::of(File::open(root.path()).unwrap()).unwrap().unwrap();
+        let opened = file::open_root(root.path()).unwrap();
+        let uid = file::identity(&opened).unwrap().uid;
+        let lock = folder.try_lock().unwrap().unwrap();
+        let mut live = Temporary::create_under_lock(folder.clone(), 0o644).unwrap();
+        assert_eq!(sweep(&opened, &["/"], uid, 0, |_, _| {}), Swept::default());
+        // Its worker dies.
+        live.is_kept = true;
+        drop((live, lock));
+        assert_eq!(sweep(&opened, &["/"], uid, 0, |_, _| {}), Swept { abandoned: 1, expired: 0 });
+    }
+
+    #[test]
     fn a_sweep_takes_the_abandoned_and_leaves_the_rest() {
         let root = tempfile::tempdir().unwrap();
         let below = root.path().join("a/b");
@@ -209,7 +268,7 @@ mod tests {
         let abandoned = below.join(".fileserv-0123456789abcdef0123456789abcdef.new");
         std::fs::write(&abandoned, "half").unwrap();
         std::fs::write(below.join("thesis.new"), "a user's").unwrap();
-        let folder = Arc::new(File::open(&below).unwrap());
+        let folder = Folder::of(File::open(&below).unwrap()).unwrap().unwrap();
         let live = Temporary::create(folder, 0o644).unwrap();
 
         let opened = file::open_root(root.path()).unwrap();

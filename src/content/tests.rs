@@ -8,7 +8,7 @@ use crate::config::{AccessRule, AccessRules, Cache, Config, Limits, Log, LogTarg
 use crate::log::Logs;
 use crate::message::{
     Body, BodyFraming, BodySource, Fields, Finish, Handled, Method, Progress, Provided, Receive, Refusal, Request,
-    Response, Version,
+    Response, Version, Worked,
 };
 use crate::stats::{Board, Boards};
 use crate::sys::file::open_root;
@@ -53,6 +53,7 @@ impl World {
             cache: Box::leak(Box::new(super::Cache::new(&self.config.cache))),
             known_digests: Box::leak(Box::new(KnownDigests::new(2))),
             syncs: Box::leak(Box::default()),
+            folders: Box::leak(Box::default()),
             logs: &self.logs,
             media_types: Box::leak(Box::default()),
             tally: Box::leak(Box::default()),
@@ -137,7 +138,10 @@ pub(super) fn receive(handled: Handled, content: &[u8], piece: usize) -> Result<
     }
     match sink.finish(&Fields::default()) {
         Finish::Reply(outcome) => outcome,
-        Finish::Job(job) => job(),
+        Finish::Job(job) => match job() {
+            Worked::Done(answer) => answer,
+            Worked::More(_) | Worked::Block(_) | Worked::Later(..) | Worked::Ready(_) => panic!("wants more work"),
+        },
         Finish::Work(_) => panic!("wants work"),
     }
 }

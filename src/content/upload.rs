@@ -1,21 +1,27 @@
 //! Provider `content_upload`: PUT creates or overwrites, POST updates what exists.
-//! Process: worker, sealed; the commit runs on a helper thread. Fails with: 400, 411, 415, 507, and as `commit`.
-//! The content goes to a temporary beside its target and takes the target's name only when it is complete:
-//! a reader sees the old file or the new one, whole.
+//! Process: worker, sealed; files are made, and the commit runs, on helper threads, but where there is no disk to wait
+//! for. Fails with: 400, 411, 413, 415, 507, and as `commit`.
+//! A small content is put into a file when all of it is there. A large one goes to a temporary beside its target and takes
+//! the target's name only when it is complete. So a reader sees the old file or the new one, whole.
 
-use std::fs::File;
-use std::io::{self, Write};
+use std::io::Write;
 use std::sync::Arc;
 
 use super::Context;
-use super::commit::{Commit, Rules, current, give_group, open_or_make_folder, split, write_refusal};
+use super::commit::{Birth, Commit, Content, Then, write_refusal};
+use super::folder::Folder;
 use super::room::Room;
+use super::target::Target;
 use super::temporary::Temporary;
-use super::verify::Verification;
+use super::verify::{ReadBack, Verification};
 use crate::message::{
-    BodyFraming, BodySink, FieldName, Fields, Finish, Handled, Preconditions, Provided, Receive, Refusal, Request,
-    Status,
+    BodyFraming, BodySink, Digest, FieldName, Fields, Finish, Handled, Job, Provided, Receive, Refusal, Request,
+    Response, Status, Work, Worked,
 };
+
+/// Up to this much is kept in memory until it is complete: who sends it slowly has no file open for it, and who sends it at
+/// once needs none before its end.
+const SMALL_BYTES: u64 = 16 * 1024;
 
 /// Looks at everything that can be known before the content is sent, and makes the sink for it.
 ///
@@ -25,35 +31,38 @@ use crate::message::{
 pub fn upload(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
     refuse_what_is_no_whole(request)?;
     insist_on_framing(request)?;
-    let (folder_path, name) = split(&request.path)?;
-    let rules = Rules {
-        method: request.method,
-        verbs: ctx.site.access.verbs(&request.path, &request.visitor),
-        preconditions: Preconditions::of(request.fields),
-    };
-    let folder = open_or_make_folder(ctx, folder_path, &rules)?;
-    let before = current(&folder, name)?;
-    rules.decide(before.as_ref())?;
-    let verification = Verification::of(request.fields, ctx.config.cache.digests > 0)?;
+    let target = Target::to_write(ctx, request)?;
     let limit_bytes = ctx.config.limits.body_bytes.min(ctx.site.quotas.file_bytes(&request.path));
-    // One that is too long for `limit_bytes` is refused for that, once the sink says how much it takes.
-    let announced = request.framing.length().filter(|length| *length <= limit_bytes);
+    let length = match request.framing {
+        BodyFraming::Chunked => None,
+        BodyFraming::None => Some(0),
+        BodyFraming::Length(length) => Some(length),
+    };
+    // The answer to a short content waits until it has come, so nothing need be decided twice.
+    let is_small = length.is_some_and(|length| length <= SMALL_BYTES.min(limit_bytes)) && !request.expects_continue;
+    let before = if is_small { None } else { target.decide()? };
+    let verification = Verification::of(request.fields, ctx.config.cache.digests > 0)?;
+    if length.is_some_and(|length| length > limit_bytes) {
+        let detail = format!("At most {limit_bytes} bytes are taken here.");
+        return Err(Refusal::closing(Status::CONTENT_TOO_LARGE, detail));
+    }
+    let Target { folder, rules, .. } = target;
     let commit = Commit::of(ctx, &request.path, rules)?;
-    commit.quotas.check(announced.unwrap_or(0).saturating_sub(before.map_or(0, |before| before.size)))?;
-    let length = if request.framing == BodyFraming::Chunked { None } else { Some(announced.unwrap_or(0)) };
-    let mut room = Room::check(&folder, length, ctx.config.uploads.min_free)?;
-    let temporary = make_temporary(ctx, folder).map_err(|error| write_refusal(&error))?;
-    // The first stretch only: a client that announces much and sends nothing must not have much.
-    room.secure(temporary.file(), length.unwrap_or(0).min(1))?;
-    let sink = Sink { temporary, commit, room, verification, stored_bytes: 0 };
-    Ok(Handled::Receive(Receive { sink: Box::new(sink), limit_bytes, interim: None }))
-}
-
-/// The file that will be the target, with the mode and the group of new files.
-fn make_temporary(ctx: &Context<'_>, folder: File) -> io::Result<Temporary> {
-    let temporary = Temporary::create(Arc::new(folder), ctx.config.uploads.mode)?;
-    give_group(temporary.file(), ctx.config.uploads.group)?;
-    Ok(temporary)
+    let birth = Birth::of(ctx);
+    let min_free = ctx.config.uploads.min_free;
+    if is_small {
+        // Without a floor the write itself finds out whether there is room.
+        if min_free > 0 {
+            Room::check(&folder, length, min_free)?;
+        }
+        let sink = Small { folder, birth, commit, verification, content: Vec::new() };
+        return Ok(Handled::Receive(Receive { sink: Box::new(sink), limit_bytes, interim: None }));
+    }
+    commit.quotas.check(length.unwrap_or(0).saturating_sub(before.map_or(0, |before| before.size)))?;
+    let room = Room::check(&folder, length, min_free)?;
+    let is_in_memory = folder.is_in_memory();
+    let beginning = Box::new(Beginning { folder, birth, length, room, commit, verification, limit_bytes });
+    if is_in_memory { beginning.begin().map(Handled::Receive) } else { Ok(Handled::Prepare(beginning)) }
 }
 
 /// A file is stored as the bytes that come, all of them at once.
@@ -83,7 +92,82 @@ fn insist_on_framing(request: &Request<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Takes the content. Dropped before its end, it takes the temporary with it.
+/// Makes a content with this digest the file.
+fn store(commit: Commit, content: Content, digest: Option<Digest>, run: fn(Commit, Content, Then) -> Worked) -> Worked {
+    let then = move |answer: Result<Response, Refusal>| {
+        let mut response = answer?;
+        if let Some(digest) = digest {
+            response.fields.push(FieldName::ReprDigest, digest.field_value());
+        }
+        Ok(response)
+    };
+    run(commit, content, Box::new(then))
+}
+
+/// Takes a content that is small.
+struct Small {
+    folder: Arc<Folder>,
+    birth: Birth,
+    commit: Commit,
+    verification: Verification,
+    content: Vec<u8>,
+}
+
+impl BodySink for Small {
+    fn take(&mut self, chunk: &[u8]) -> Result<(), Refusal> {
+        self.content.extend_from_slice(chunk);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, _: &Fields<'_>) -> Finish {
+        let Self { folder, birth, commit, mut verification, content } = *self;
+        verification.update(&content);
+        let digest = match verification.finish() {
+            Ok(digest) => digest,
+            Err(refusal) => return Finish::Reply(Err(refusal)),
+        };
+        let is_quick = commit.is_quick(&folder);
+        let content = Content::Small(folder, birth, content);
+        if !is_quick {
+            return Finish::Job(commit_later(commit, content, digest));
+        }
+        match store(commit, content, digest, Commit::run_in_loop) {
+            Worked::Done(answer) => Finish::Reply(answer),
+            Worked::Block(job) | Worked::Later(_, job) => Finish::Job(job),
+            other @ (Worked::More(_) | Worked::Ready(_)) => Finish::Job(Box::new(move || other)),
+        }
+    }
+}
+
+/// An upload whose temporary is about to be made.
+struct Beginning {
+    folder: Arc<Folder>,
+    birth: Birth,
+    length: Option<u64>,
+    room: Room,
+    commit: Commit,
+    verification: Verification,
+    limit_bytes: u64,
+}
+
+impl Beginning {
+    fn begin(self: Box<Self>) -> Result<Receive, Refusal> {
+        let Self { folder, birth, length, mut room, commit, verification, limit_bytes } = *self;
+        let temporary = birth.create(&folder).map_err(|error| write_refusal(&error))?;
+        // The first stretch only: a client that announces much and sends nothing must not have much.
+        room.secure(temporary.file(), length.unwrap_or(0).min(1))?;
+        let sink = Box::new(Sink { temporary, commit, room, verification, stored_bytes: 0 });
+        Ok(Receive { sink, limit_bytes, interim: None })
+    }
+}
+
+impl Work for Beginning {
+    fn advance(self: Box<Self>) -> Worked {
+        self.begin().map_or_else(|refusal| Worked::Done(Err(refusal)), Worked::Ready)
+    }
+}
+
+/// Takes a large content. Dropped before its end, it takes the temporary with it.
 struct Sink {
     temporary: Temporary,
     commit: Commit,
@@ -93,6 +177,10 @@ struct Sink {
 }
 
 impl BodySink for Sink {
+    fn may_block(&self) -> bool {
+        !self.temporary.folder().is_in_memory()
+    }
+
     fn take(&mut self, chunk: &[u8]) -> Result<(), Refusal> {
         let end = self.stored_bytes + chunk.len() as u64;
         self.room.secure(self.temporary.file(), end)?;
@@ -107,17 +195,27 @@ impl BodySink for Sink {
     }
 
     fn finish(self: Box<Self>, trailers: &Fields<'_>) -> Finish {
-        let Self { temporary, commit, mut verification, .. } = *self;
+        let Self { temporary, commit, mut verification, stored_bytes, .. } = *self;
         let claimed = verification.claim(trailers);
         // Whatever comes of it, the temporary is removed or renamed on a helper thread.
-        Finish::Job(Box::new(move || {
-            claimed?;
-            let digest = verification.finish(temporary.file())?;
-            let mut response = commit.run(temporary)?;
-            if let Some(digest) = digest {
-                response.fields.push(FieldName::ReprDigest, digest.field_value());
-            }
-            Ok(response)
-        }))
+        if let Err(refusal) = claimed {
+            return Finish::Job(give_up(temporary, refusal));
+        }
+        let then = move |temporary, digest: Result<_, Refusal>| match digest {
+            Ok(digest) => commit_later(commit, Content::Written(temporary, stored_bytes), digest),
+            Err(refusal) => give_up(temporary, refusal),
+        };
+        ReadBack::begin(temporary, stored_bytes, verification, Box::new(then))
     }
+}
+
+fn commit_later(commit: Commit, content: Content, digest: Option<Digest>) -> Job {
+    Box::new(move || store(commit, content, digest, Commit::run))
+}
+
+fn give_up(temporary: Temporary, refusal: Refusal) -> Job {
+    Box::new(move || {
+        drop(temporary);
+        Worked::Done(Err(refusal))
+    })
 }

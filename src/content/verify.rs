@@ -1,16 +1,14 @@
 //! The digests of an upload: those that its client claims are checked, the one that it wants is made, as it streams.
-//! Process: worker, sealed. Trusts: nothing. Blocks: `finish` alone, where a trailer came that nobody had announced.
+//! Process: worker, sealed. Trusts: nothing. Blocks: `ReadBack` alone, where a trailer came that nobody had announced.
 //! Fails with: 400. RFC 9530.
-
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
 
 use arrayvec::ArrayVec;
 
 use super::commit::write_refusal;
+use super::resumable::{Check, Checked};
+use super::temporary::Temporary;
 use crate::message::{
-    Algorithm, Claim, Claims, Digest, FieldName, Fields, Hasher, PIECE_BYTES, Refusal, Status, wanted,
+    Algorithm, Claim, Claims, Digest, FieldName, Fields, Finish, Hasher, Job, Refusal, Status, Work, Worked, wanted,
 };
 
 /// What is to be found out of the content of an upload.
@@ -60,28 +58,92 @@ impl Verification {
         self.claims.add(trailers)
     }
 
-    /// Checks every claim, and gives the digest that is wanted. `file` holds all of the content.
+    /// An algorithm of which a digest was claimed when it was too late to make it on the way.
+    fn lacking(&self, made: &[Digest]) -> Option<Algorithm> {
+        let mut claimed = self.claims.iter().map(|claim| claim.digest.algorithm());
+        claimed.find(|it| {
+            let has = |algorithm: Algorithm| algorithm == *it;
+            !self.hashers.iter().any(|hasher| has(hasher.algorithm())) && !made.iter().any(|made| has(made.algorithm()))
+        })
+    }
+
+    /// Checks every claim, and gives the digest that is wanted.
     ///
     /// # Errors
     /// 400 for content that has another digest.
-    pub(super) fn finish(self, file: &File) -> Result<Option<Digest>, Refusal> {
-        let mut made: ArrayVec<Digest, { Algorithm::ALL.len() }> =
-            self.hashers.into_iter().map(Hasher::finish).collect();
+    pub(super) fn finish(self) -> Result<Option<Digest>, Refusal> {
+        self.finish_with(ArrayVec::new())
+    }
+
+    fn finish_with(self, mut made: Made) -> Result<Option<Digest>, Refusal> {
+        made.extend(self.hashers.into_iter().map(Hasher::finish));
         for claim in self.claims.iter() {
             let algorithm = claim.digest.algorithm();
-            let digest = match made.iter().find(|digest| digest.algorithm() == algorithm) {
-                Some(digest) => *digest,
-                None => {
-                    let digest = read_back(file, algorithm).map_err(|error| write_refusal(&error))?;
-                    made.push(digest);
-                    digest
-                }
-            };
-            if digest != claim.digest {
-                return Err(mismatch(claim, &digest));
+            let digest = made.iter().find(|digest| digest.algorithm() == algorithm);
+            if let Some(digest) = digest.filter(|digest| **digest != claim.digest) {
+                return Err(mismatch(claim, digest));
             }
         }
         Ok(made.into_iter().find(|digest| self.wanted == Some(digest.algorithm())))
+    }
+}
+
+/// Digests of a content, one for each algorithm.
+type Made = ArrayVec<Digest, { Algorithm::ALL.len() }>;
+
+/// What is done with a content when its digests are known.
+type Then = Box<dyn FnOnce(Temporary, Result<Option<Digest>, Refusal>) -> Job + Send>;
+
+/// A content that has gone by before anybody knew of a digest: it is read back, a piece at a time.
+pub(super) struct ReadBack {
+    temporary: Temporary,
+    bytes: u64,
+    verification: Verification,
+    made: Made,
+    check: Option<Check>,
+    buf: Vec<u8>,
+    then: Then,
+}
+
+impl ReadBack {
+    /// Begins, or goes straight to the end where there is nothing to be read.
+    pub(super) fn begin(temporary: Temporary, bytes: u64, verification: Verification, then: Then) -> Finish {
+        let is_needed = verification.lacking(&[]).is_some();
+        let (made, check, buf) = (Made::new(), None, Vec::new());
+        let read_back = Box::new(Self { temporary, bytes, verification, made, check, buf, then });
+        if is_needed { Finish::Work(read_back) } else { Finish::Job(read_back.end()) }
+    }
+
+    fn end(self: Box<Self>) -> Job {
+        let digest = self.verification.finish_with(self.made);
+        (self.then)(self.temporary, digest)
+    }
+
+    fn next(mut self: Box<Self>) -> Worked {
+        match self.verification.lacking(&self.made) {
+            Some(algorithm) => {
+                self.check = Some(Check::new(0..self.bytes, algorithm, None));
+                Worked::More(self)
+            }
+            None => Worked::Block(self.end()),
+        }
+    }
+}
+
+impl Work for ReadBack {
+    fn advance(mut self: Box<Self>) -> Worked {
+        let Some(check) = self.check.take() else { return self.next() };
+        match check.advance(self.temporary.file(), &mut self.buf) {
+            Ok(Checked::More(check)) => {
+                self.check = Some(check);
+                Worked::More(self)
+            }
+            Ok(Checked::Made(digest) | Checked::Wrong(_, digest)) => {
+                self.made.push(digest);
+                self.next()
+            }
+            Err(error) => Worked::Done(Err(write_refusal(&error))),
+        }
     }
 }
 
@@ -89,19 +151,4 @@ fn mismatch(claim: &Claim, got: &Digest) -> Refusal {
     let (field, expected, got) = (claim.field.text(), claim.digest.field_value(), got.field_value());
     let detail = format!("The content is not what {field} says: expected {expected}, got {got}. Nothing was stored.");
     Refusal::new(Status::BAD_REQUEST, detail)
-}
-
-/// The digest of a file whose content has gone by already.
-fn read_back(file: &File, algorithm: Algorithm) -> io::Result<Digest> {
-    let mut hasher = Hasher::new(algorithm);
-    let mut buf = vec![0; PIECE_BYTES];
-    let mut offset = 0;
-    loop {
-        let count = file.read_at(&mut buf, offset)?;
-        if count == 0 {
-            return Ok(hasher.finish());
-        }
-        hasher.update(buf.get(..count).unwrap_or_default());
-        offset += count as u64;
-    }
 }

@@ -2,16 +2,17 @@
 //! Process: worker, sealed. Pure.
 
 use crate::content;
-use crate::message::{Body, FieldName, Refusal, Request, Response, Status, Verdict, evaluate_fields};
+use crate::message::{
+    Body, FieldName, Refusal, Request, Response, Status, Verdict, evaluate_fields, precondition_detail,
+};
 
 /// Looks at the preconditions of a retrieval that would succeed.
 pub(super) fn apply(request: &Request<'_>, response: Response) -> Response {
     match evaluate_fields(request.fields, request.method, Some(response.validators)) {
         Verdict::Proceed => response,
         Verdict::NotModified => not_modified(response),
-        Verdict::Failed => {
-            let detail = "The file is not in the state that the precondition names.";
-            let refusal = Refusal::new(Status::PRECONDITION_FAILED, detail);
+        Verdict::Failed(field) => {
+            let refusal = Refusal::new(Status::PRECONDITION_FAILED, precondition_detail(field, true));
             content::error(&refusal, content::ErrorForm::of(request.fields))
         }
     }

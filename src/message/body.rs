@@ -6,6 +6,7 @@ use std::fmt;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Digests, Fields, Receive, Refusal, Response};
 
@@ -148,11 +149,16 @@ pub enum Progress {
 
 /// Takes the content of a request. Dropped without `finish`, it leaves nothing behind.
 pub trait BodySink: Send {
-    /// Takes the next bytes (at most a receive buffer full), on the event loop.
+    /// Takes the next bytes, at most a receive buffer full: on the event loop, unless it may block.
     ///
     /// # Errors
     /// A refusal ends the transfer and is answered at once.
     fn take(&mut self, chunk: &[u8]) -> Result<(), Refusal>;
+
+    /// May `take` have to wait for a disk? Then it is called on a helper thread.
+    fn may_block(&self) -> bool {
+        false
+    }
 
     /// Shall it leave, because a later request wants its place? Asked once a second, whether anything comes or not.
     fn is_superseded(&self) -> bool {
@@ -169,8 +175,8 @@ pub trait BodySink: Send {
     fn finish(self: Box<Self>, trailers: &Fields<'_>) -> Finish;
 }
 
-/// Work for a helper thread that ends in an answer.
-pub type Job = Box<dyn FnOnce() -> Result<Response, Refusal> + Send>;
+/// Work for a helper thread that may block.
+pub type Job = Box<dyn FnOnce() -> Worked + Send>;
 
 /// Work for helper threads, a bounded piece at a time, that ends in an answer: what computes for long, but must be done
 /// before the head can be written.
@@ -187,6 +193,8 @@ pub enum Worked {
     Done(Result<Response, Refusal>),
     /// What is left may block for longer.
     Block(Job),
+    /// What is left can't be done yet: it waits for somebody else, and is tried again after this pause.
+    Later(Duration, Job),
     /// The content may come now. For `Handled::Prepare` only.
     Ready(Receive),
 }

@@ -29,7 +29,7 @@ pub use etag::ETag;
 pub use fields::{FIELD_LIMIT, Field, FieldName, Fields};
 pub use lines::{write_line, write_representation_lines};
 pub use method::{Method, MethodSet};
-pub use precondition::{Comparison, Preconditions, Verdict, evaluate_fields, tag_matches};
+pub use precondition::{Comparison, Preconditions, Verdict, evaluate_fields, precondition_detail, tag_matches};
 pub use refusal::{Problem, Refusal};
 pub use request::{BodyFraming, Request, Version};
 pub use response::{ContentRange, Handled, Interim, Provided, Receive, Response, ResponseFields, Validators, Value};

@@ -9,8 +9,8 @@ pub enum Verdict {
     Proceed,
     /// The client has it already: 304.
     NotModified,
-    /// 412.
-    Failed,
+    /// 412, because of this field.
+    Failed(FieldName),
 }
 
 /// How two tags are compared (RFC 9110 section 8.8.3.2).
@@ -77,16 +77,17 @@ where
 
     if has(FieldName::IfMatch) {
         if !matches(FieldName::IfMatch, Comparison::Strong) {
-            return Verdict::Failed;
+            return Verdict::Failed(FieldName::IfMatch);
         }
     } else if let (Some(since), Some(modified)) = (date(FieldName::IfUnmodifiedSince), last_modified)
         && modified > since
     {
-        return Verdict::Failed;
+        return Verdict::Failed(FieldName::IfUnmodifiedSince);
     }
     if has(FieldName::IfNoneMatch) {
         if matches(FieldName::IfNoneMatch, Comparison::Weak) {
-            return if method.is_retrieval() { Verdict::NotModified } else { Verdict::Failed };
+            let failed = Verdict::Failed(FieldName::IfNoneMatch);
+            return if method.is_retrieval() { Verdict::NotModified } else { failed };
         }
     } else if method.is_retrieval()
         && let (Some(since), Some(modified)) = (date(FieldName::IfModifiedSince), last_modified)
@@ -95,6 +96,17 @@ where
         return Verdict::NotModified;
     }
     Verdict::Proceed
+}
+
+/// Says of a precondition that has failed what it asked for and what is there.
+#[must_use]
+pub fn precondition_detail(field: FieldName, exists: bool) -> &'static str {
+    match (field, exists) {
+        (FieldName::IfMatch, true) => "If-Match names other versions of this file than the one that is there now.",
+        (FieldName::IfMatch, false) => "If-Match wants this file to exist, and it does not.",
+        (FieldName::IfNoneMatch, _) => "If-None-Match wants that to be missing which is there now.",
+        (_, _) => "This file has been modified later than If-Unmodified-Since says.",
+    }
 }
 
 /// Does a list of tags, or `*`, name the current representation?
@@ -179,23 +191,23 @@ mod tests {
             (get, vec![("If-None-Match", listed)], NotModified),
             (get, vec![("If-None-Match", text("\"x\""))], Proceed),
             (get, vec![("If-None-Match", text("*"))], NotModified),
-            (put, vec![("If-None-Match", text("*"))], Failed),
+            (put, vec![("If-None-Match", text("*"))], Failed(FieldName::IfNoneMatch)),
             (get, vec![("If-None-Match", text("\"x\"")), ("If-Modified-Since", text(same))], Proceed),
             (get, vec![("If-Modified-Since", text(same))], NotModified),
             (get, vec![("If-Modified-Since", text(before))], Proceed),
             (get, vec![("If-Modified-Since", text("never"))], Proceed),
             (put, vec![("If-Modified-Since", text(same))], Proceed),
             (put, vec![("If-Match", mine.clone())], Proceed),
-            (put, vec![("If-Match", weak)], Failed),
-            (put, vec![("If-Match", text("\"x\""))], Failed),
+            (put, vec![("If-Match", weak)], Failed(FieldName::IfMatch)),
+            (put, vec![("If-Match", text("\"x\""))], Failed(FieldName::IfMatch)),
             (get, vec![("If-Match", mine), ("If-Unmodified-Since", text(before))], Proceed),
-            (get, vec![("If-Unmodified-Since", text(before))], Failed),
+            (get, vec![("If-Unmodified-Since", text(before))], Failed(FieldName::IfUnmodifiedSince)),
             (get, vec![("If-Unmodified-Since", text(same))], Proceed),
         ];
         for (method, lines, expected) in table {
             assert_eq!(verdict(method, &lines, now), expected, "{method:?} {lines:?}");
         }
-        assert_eq!(verdict(put, &[("If-Match", text("*"))], None), Failed);
+        assert_eq!(verdict(put, &[("If-Match", text("*"))], None), Failed(FieldName::IfMatch));
         assert_eq!(verdict(put, &[("If-None-Match", text("*"))], None), Proceed);
     }
 }

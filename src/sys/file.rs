@@ -224,6 +224,13 @@ pub fn free_bytes(folder: &File) -> io::Result<u64> {
     Ok(free.blocks_available().saturating_mul(free.fragment_size()))
 }
 
+/// Is this on a file system that has no disk to wait for?
+#[must_use]
+pub fn is_in_memory(file: &File) -> bool {
+    use nix::sys::statfs::{TMPFS_MAGIC, fstatfs};
+    fstatfs(file).is_ok_and(|it| it.filesystem_type() == TMPFS_MAGIC)
+}
+
 /// Reserves room on the disk for a part of a file, whose size stays as it is. False where that can't be had, or costs
 /// more than it brings: a file system in memory fills what it reserves with zeros.
 ///
@@ -232,8 +239,7 @@ pub fn free_bytes(folder: &File) -> io::Result<u64> {
 pub fn reserve(file: &File, offset: u64, length: u64) -> io::Result<bool> {
     use nix::errno::Errno;
     use nix::fcntl::{FallocateFlags, fallocate};
-    use nix::sys::statfs::{TMPFS_MAGIC, fstatfs};
-    if fstatfs(file).is_ok_and(|it| it.filesystem_type() == TMPFS_MAGIC) {
+    if is_in_memory(file) {
         return Ok(false);
     }
     let (Ok(offset), Ok(length)) = (i64::try_from(offset), i64::try_from(length)) else {

@@ -36,6 +36,9 @@ impl Connection {
             (Awaiting::Taker(asked, coming), Outcome::Answer(answer)) => {
                 self.answer_unprepared(answer, asked, coming, desk)
             }
+            (Awaiting::Sink { receiving, is_end, since_ms }, Outcome::Taken(sink, taken)) => {
+                self.take_back(receiving, since_ms, is_end, sink, taken, desk)
+            }
             (Awaiting::Piece(sending), Outcome::Piece { source, bytes, progress: Ok(progress) }) => {
                 self.take_piece(sending, source, &bytes, progress, desk)
             }
@@ -44,9 +47,14 @@ impl Connection {
                 self.state = State::SendReply(Box::new(sending));
                 Flow::Close(CloseReason::ContentLost)
             }
-            (Awaiting::Answer(_) | Awaiting::Taker(..) | Awaiting::Piece(_) | Awaiting::Verdict(_), _) => {
-                Flow::Close(CloseReason::Aborted)
-            }
+            (
+                Awaiting::Answer(_)
+                | Awaiting::Taker(..)
+                | Awaiting::Sink { .. }
+                | Awaiting::Piece(_)
+                | Awaiting::Verdict(_),
+                _,
+            ) => Flow::Close(CloseReason::Aborted),
         }
     }
 
@@ -57,7 +65,7 @@ impl Connection {
 }
 
 /// Counts an upload that was committed.
-fn count_upload(asked: &Asked, answer: Option<&Response>, desk: &mut Desk) {
+pub(super) fn count_upload(asked: &Asked, answer: Option<&Response>, desk: &mut Desk) {
     let is_upload = matches!(asked.facts.method, Method::Put | Method::Post | Method::Patch);
     let is_stored = answer.is_some_and(|it| {
         let is_part = it.fields.find(FieldName::UploadComplete) == Some(&Value::from(boolean_text(false)));

@@ -11,7 +11,7 @@ use super::pace::Least;
 use super::verdicts::Verdicts;
 use crate::auth::Credentials;
 use crate::config::{Config, Hosts, SiteId, Sites};
-use crate::content::{Cache, Context, FolderSyncs, KnownDigests, MediaTypes, Now};
+use crate::content::{Cache, Context, FolderSyncs, KnownDigests, MediaTypes, Now, OpenFolders};
 use crate::http::{HeadLimits, Schemes};
 use crate::log::{AccessLog, LatestLogs, Logs};
 use crate::message::IMF_FIXDATE_BYTES;
@@ -33,6 +33,8 @@ pub(super) struct Desk {
     pub(super) known_digests: KnownDigests,
     /// Folders that uploads bring to stable storage.
     pub(super) syncs: FolderSyncs,
+    /// Folders in which uploads were stored a moment ago.
+    pub(super) folders: OpenFolders,
     /// All logs, as they were opened last.
     pub(super) logs: Logs,
     /// The same for threads that live as long as the loop.
@@ -89,6 +91,7 @@ impl Desk {
             cache: Cache::new(&config.cache),
             known_digests: KnownDigests::new(config.cache.digests),
             syncs: FolderSyncs::default(),
+            folders: OpenFolders::default(),
             media_types,
             tally: Tally::default(),
             clients: Clients::default(),
@@ -127,6 +130,7 @@ impl Desk {
             cache: &mut self.cache,
             known_digests: &self.known_digests,
             syncs: &self.syncs,
+            folders: &self.folders,
             logs: &self.logs,
             media_types: &self.media_types,
             tally: &mut self.tally,

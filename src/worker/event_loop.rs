@@ -101,8 +101,10 @@ impl EventLoop {
     pub(super) fn run(&mut self, control: &WorkerEnd) -> io::Result<()> {
         while !self.is_over() {
             let timeout = if self.queue.is_empty() { self.acceptor.wait_ms().unwrap_or(TICK_MS) } else { 0 };
+            let timeout = self.desk.offload.shorten_wait(timeout);
             let count = self.epoll.wait(timeout)?;
             self.vitals.read_clock(&mut self.desk);
+            self.desk.offload.resume_paused();
             if self.acceptor.is_yielding() {
                 let have_caught_up = !self.has_more_than_its_share();
                 self.acceptor.end_yield(&self.epoll, self.desk.monotonic_ms, have_caught_up);
@@ -235,9 +237,19 @@ impl EventLoop {
                     self.hear_verdict(verdict, failure);
                     continue;
                 }
-                outcome @ (Outcome::Answer(_) | Outcome::More(_) | Outcome::Ready(_) | Outcome::Piece { .. }) => {
-                    outcome
+                Outcome::Later(pause, job) => {
+                    self.desk.offload.pause(token, pause, job);
+                    continue;
                 }
+                Outcome::Taken(sink, _) if self.find(token).is_none() => {
+                    self.desk.offload.forget(token, sink);
+                    continue;
+                }
+                outcome @ (Outcome::Answer(_)
+                | Outcome::More(_)
+                | Outcome::Ready(_)
+                | Outcome::Taken(..)
+                | Outcome::Piece { .. }) => outcome,
             };
             let Some(connection) = self.connections.get_mut(token.key as usize).filter(|it| it.token == token) else {
                 continue;
@@ -267,6 +279,7 @@ impl EventLoop {
         if self.phase == Phase::Serving {
             self.acceptor.try_again(&self.epoll, self.connections.len());
         }
+        self.desk.folders.forget_unused();
         self.end(|connection| connection.is_superseded(), Connection::give_way);
         let now = self.desk.monotonic_ms;
         self.end(|connection| connection.deadline_ms <= now, Connection::expire);

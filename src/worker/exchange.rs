@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::content::ErrorForm;
 use crate::http::{ChunkedDecoder, Facts};
 use crate::log::{Line, RequestLine};
-use crate::message::{Body, BodyFraming, BodySink, FieldName, Fields, Finish, Refusal, Request};
+use crate::message::{Body, BodyFraming, BodySink, FieldName, Fields, Finish, Refusal, Request, Status};
 
 /// What of a request is needed to answer and log it when its bytes are gone.
 pub(super) struct Asked {
@@ -62,10 +62,13 @@ pub(super) struct Receiving {
     pub(super) taker: Taker,
     /// Where it ends.
     pub(super) decoder: Decoder,
-    /// How many more bytes of content are taken.
+    /// How many more bytes of content are taken, and how many in all.
     pub(super) room: u64,
+    pub(super) limit_bytes: u64,
     /// Must `100 Continue` be sent before anything comes?
     pub(super) owes_continue: bool,
+    /// Received, for a taker that may block and takes it on a helper thread.
+    pub(super) gathered: Vec<u8>,
     /// Whose content it is.
     pub(super) asked: Asked,
 }
@@ -74,6 +77,8 @@ pub(super) struct Receiving {
 pub(super) enum Taker {
     /// A provider.
     Sink(Box<dyn BodySink>),
+    /// A provider whose sink is with a helper thread.
+    Away,
     /// Nobody: the answer is known, and waits for the content to be over, so that it does not depend on how the bytes
     /// are split.
     Nobody(Finish),
@@ -87,7 +92,15 @@ impl Taker {
     pub(super) fn take(&mut self, chunk: &[u8]) -> Result<(), Refusal> {
         match self {
             Self::Sink(sink) => sink.take(chunk),
-            Self::Nobody(_) => Ok(()),
+            Self::Away | Self::Nobody(_) => Ok(()),
+        }
+    }
+
+    /// May it have to wait for a disk?
+    pub(super) fn may_block(&self) -> bool {
+        match self {
+            Self::Sink(sink) => sink.may_block(),
+            Self::Away | Self::Nobody(_) => false,
         }
     }
 
@@ -95,7 +108,7 @@ impl Taker {
     pub(super) fn is_superseded(&self) -> bool {
         match self {
             Self::Sink(sink) => sink.is_superseded(),
-            Self::Nobody(_) => false,
+            Self::Away | Self::Nobody(_) => false,
         }
     }
 
@@ -103,7 +116,7 @@ impl Taker {
     pub(super) fn wants_trailers(&self) -> bool {
         match self {
             Self::Sink(sink) => sink.wants_trailers(),
-            Self::Nobody(_) => false,
+            Self::Away | Self::Nobody(_) => false,
         }
     }
 
@@ -112,6 +125,8 @@ impl Taker {
         match self {
             Self::Sink(sink) => sink.finish(trailers),
             Self::Nobody(finish) => finish,
+            // It is back before its content is complete.
+            Self::Away => Finish::Reply(Err(Refusal::new(Status::INTERNAL_SERVER_ERROR, "The content was lost."))),
         }
     }
 }
@@ -140,6 +155,8 @@ pub(super) enum Awaiting {
     Answer(Asked),
     /// Who takes the content of this request, which the client may be sending already.
     Taker(Asked, Coming),
+    /// The sink of this content, which takes a piece of it; is that the last one?
+    Sink { receiving: Box<Receiving>, is_end: bool, since_ms: u64 },
     /// The next piece of this reply.
     Piece(Sending),
     /// The word about a password; then the head of this request is read again.

@@ -1,6 +1,7 @@
 //! A complete head goes through the pipeline, and what comes of it decides what the connection does next.
 //! Process: worker, sealed. Trusts: nothing. Blocks: as the providers do.
 
+use super::await_job::count_upload;
 use super::connection::{Connection, Flow};
 use super::desk::Desk;
 use super::exchange::{Asked, AskedForLog, Awaiting, Coming, Taker};
@@ -119,7 +120,10 @@ impl Connection {
     /// The content is complete, or there was none.
     pub(super) fn finish_body(&mut self, finish: Finish, asked: Asked, desk: &mut Desk) -> Flow {
         match finish {
-            Finish::Reply(answer) => self.answer(&asked, answer, desk),
+            Finish::Reply(answer) => {
+                count_upload(&asked, answer.as_ref().ok(), desk);
+                self.answer(&asked, answer, desk)
+            }
             Finish::Job(job) => self.start(Task::Job(job), asked, desk),
             Finish::Work(work) => self.start(Task::Work(work), asked, desk),
         }

@@ -17,6 +17,7 @@ mod desk;
 mod event_loop;
 mod exchange;
 mod grants;
+mod hand_over;
 mod handle;
 mod identify;
 mod introduce;

@@ -4,6 +4,7 @@
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::connection::Token;
 use super::verdicts::{Credential, Verdict};
@@ -37,6 +38,8 @@ pub(super) enum Task {
     Verify { credential: Credential, attempt: Attempt, failure: String },
     /// The same for work that may block, and that ends in an answer or in who takes the content.
     Prepare(Box<dyn Work>),
+    /// The next piece of a content, for a sink that may block.
+    Take(Box<dyn BodySink>, Vec<u8>),
     /// A content that nobody completes: to unlink a large temporary takes the disk its time.
     Forget(Box<dyn BodySink>),
 }
@@ -49,8 +52,12 @@ pub(super) enum Outcome {
     Verdict { verdict: Verdict, failure: Option<String> },
     /// There is more to do for the answer.
     More(Task),
+    /// The same, but not before this time has passed.
+    Later(Duration, Job),
     /// The content may come.
     Ready(Receive),
+    /// A sink that has taken a piece, or has not.
+    Taken(Box<dyn BodySink>, Result<(), Refusal>),
     /// A piece of a body, and its source for the next one.
     Piece { source: Box<dyn BodySource>, bytes: Vec<u8>, progress: io::Result<Progress> },
 }
@@ -64,6 +71,8 @@ pub(super) struct Offload {
     verifying: SyncSender<Assignment>,
     done: Receiver<(Token, Outcome)>,
     waker: Arc<Waker>,
+    /// What waits for somebody else's lock, and until when. No more than connections, and mostly none.
+    paused: Vec<(Instant, Token, Job)>,
 }
 
 impl Offload {
@@ -77,13 +86,13 @@ impl Offload {
         let disk = start_pool("disk", DISK_THREADS, 0, &report, &waker)?;
         let sources = start_pool("source", SOURCE_THREADS, SOURCE_NICE, &report, &waker)?;
         let verifying = start_pool("verify", VERIFYING_THREADS, SOURCE_NICE, &report, &waker)?;
-        Ok(Self { disk, sources, verifying, done, waker })
+        Ok(Self { disk, sources, verifying, done, waker, paused: Vec::new() })
     }
 
     /// Hands a task to a thread; false if too many wait already.
     pub(super) fn submit(&self, token: Token, task: Task) -> bool {
         let queue = match task {
-            Task::Job(_) | Task::Prepare(_) | Task::Forget(_) => &self.disk,
+            Task::Job(_) | Task::Prepare(_) | Task::Take(..) | Task::Forget(_) => &self.disk,
             Task::Piece(_) | Task::Work(_) => &self.sources,
             Task::Verify { .. } => &self.verifying,
         };
@@ -96,6 +105,38 @@ impl Offload {
     /// Lets a thread drop a sink; if too many tasks wait, it is dropped here.
     pub(super) fn forget(&self, token: Token, sink: Box<dyn BodySink>) {
         let _ = self.disk.try_send((token, Task::Forget(sink)));
+    }
+
+    /// Goes on with a job after a pause, whether its connection is still there or not.
+    pub(super) fn pause(&mut self, token: Token, pause: Duration, job: Job) {
+        self.paused.push((Instant::now() + pause, token, job));
+    }
+
+    /// How long the loop may wait, of so many milliseconds, so that no pause is much too long.
+    pub(super) fn shorten_wait(&self, wait_ms: u16) -> u16 {
+        let Some(next) = self.paused.iter().map(|(until, ..)| *until).min() else { return wait_ms };
+        let left_ms = next.saturating_duration_since(Instant::now()).as_millis() + 1;
+        u16::try_from(left_ms).map_or(wait_ms, |left_ms| left_ms.min(wait_ms))
+    }
+
+    /// Hands those whose pause is over to a thread; where too many tasks wait, they pause for longer.
+    pub(super) fn resume_paused(&mut self) {
+        if self.paused.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        for (until, token, job) in std::mem::take(&mut self.paused) {
+            let waiting = if until > now { Err((until, token, job)) } else { self.resume(token, job) };
+            self.paused.extend(waiting.err());
+        }
+    }
+
+    fn resume(&self, token: Token, job: Job) -> Result<(), (Instant, Token, Job)> {
+        const FULL_PAUSE: Duration = Duration::from_millis(10);
+        match self.disk.try_send((token, Task::Job(job))) {
+            Err(TrySendError::Full((token, Task::Job(job)))) => Err((Instant::now() + FULL_PAUSE, token, job)),
+            Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Ok(()),
+        }
     }
 
     /// What wakes the loop when a task is done.
@@ -149,7 +190,7 @@ fn work(queue: &Mutex<Receiver<Assignment>>, report: &Sender<(Token, Outcome)>, 
 
 fn perform(task: Task) -> Option<Outcome> {
     match task {
-        Task::Job(job) => Some(Outcome::Answer(job())),
+        Task::Job(job) => Some(outcome(job(), Task::Prepare)),
         Task::Work(work) => Some(advance(work, Task::Work)),
         Task::Prepare(work) => Some(advance(work, Task::Prepare)),
         Task::Piece(mut source) => {
@@ -162,6 +203,10 @@ fn perform(task: Task) -> Option<Outcome> {
             let failure = user.is_none().then_some(failure);
             Some(Outcome::Verdict { verdict: Verdict { credential, user }, failure })
         }
+        Task::Take(mut sink, piece) => {
+            let taken = sink.take(&piece);
+            Some(Outcome::Taken(sink, taken))
+        }
         Task::Forget(sink) => {
             drop(sink);
             None
@@ -171,10 +216,16 @@ fn perform(task: Task) -> Option<Outcome> {
 
 /// One piece of work; what is left of it is the same kind of task.
 fn advance(work: Box<dyn Work>, kind: fn(Box<dyn Work>) -> Task) -> Outcome {
-    match work.advance() {
+    outcome(work.advance(), kind)
+}
+
+fn outcome(worked: Worked, kind: fn(Box<dyn Work>) -> Task) -> Outcome {
+    match worked {
         Worked::More(work) => Outcome::More(kind(work)),
         Worked::Done(answer) => Outcome::Answer(answer),
         Worked::Block(job) => Outcome::More(Task::Job(job)),
+        Worked::Later(Duration::ZERO, job) => outcome(job(), kind),
+        Worked::Later(pause, job) => Outcome::Later(pause, job),
         Worked::Ready(receive) => Outcome::Ready(receive),
     }
 }

@@ -34,6 +34,11 @@ impl Pace {
         }
     }
 
+    /// So much time does not count.
+    pub(super) fn forgive(&mut self, ms: u64) {
+        self.0 = self.0.saturating_add(ms.saturating_mul(1000));
+    }
+
     /// When the credit ends, on the clock of `Desk::monotonic_ms`.
     pub(super) fn end_ms(self) -> u64 {
         self.0 / 1000

@@ -32,7 +32,15 @@ impl Connection {
             BodyFraming::Chunked => Decoder::Chunked(ChunkedDecoder::default()),
         };
         let owes_continue = coming.expects_continue;
-        self.state = State::RecvBody(Box::new(Receiving { taker, decoder, room, owes_continue, asked }));
+        self.state = State::RecvBody(Box::new(Receiving {
+            taker,
+            decoder,
+            room,
+            limit_bytes: room,
+            owes_continue,
+            gathered: Vec::new(),
+            asked,
+        }));
         self.begin_pace(desk, desk.config.timeouts.body, desk.least_receiving());
         Flow::Next
     }
@@ -67,6 +75,9 @@ impl Connection {
         }
         receiving.owes_continue = false;
         match take_content(receiving, input, buffer) {
+            Ok(taken) if !receiving.gathered.is_empty() && (input.is_empty() || taken == Taken::All) => {
+                self.hand_over(taken == Taken::All, desk)
+            }
             Ok(Taken::More) => Flow::Next,
             Ok(Taken::All) => self.complete_body(desk),
             Err(refusal) => {
@@ -77,7 +88,7 @@ impl Connection {
     }
 
     /// All content has come, and the fields behind it.
-    fn complete_body(&mut self, desk: &mut Desk) -> Flow {
+    pub(super) fn complete_body(&mut self, desk: &mut Desk) -> Flow {
         let State::RecvBody(receiving) = std::mem::replace(&mut self.state, State::RecvHead) else {
             return Flow::Close(CloseReason::Aborted);
         };
@@ -119,7 +130,7 @@ impl Connection {
             Taker::Nobody(finish) if refusal.status == Status::CONTENT_TOO_LARGE => {
                 self.finish_body(finish, asked, desk)
             }
-            Taker::Nobody(_) => self.answer(&asked, Err(refusal.clone()), desk),
+            Taker::Away | Taker::Nobody(_) => self.answer(&asked, Err(refusal.clone()), desk),
             Taker::Sink(sink) => {
                 desk.offload.forget(self.token, sink);
                 self.answer(&asked, Err(refusal.clone()), desk)
@@ -154,6 +165,7 @@ fn receiving_room(state: &State, buffer_bytes: usize) -> usize {
 }
 
 /// Is the content complete?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Taken {
     More,
     All,
@@ -175,11 +187,13 @@ fn take_content(receiving: &mut Receiving, input: &mut Input, buffer: &[u8]) -> 
         },
     };
     let Some(room) = receiving.room.checked_sub(content.len() as u64) else {
-        let detail = "The content is longer than what is taken here.";
+        let detail = format!("The content is longer than the {} bytes that are taken here.", receiving.limit_bytes);
         return Err(Refusal::closing(Status::CONTENT_TOO_LARGE, detail));
     };
     receiving.room = room;
-    if !content.is_empty() {
+    if receiving.taker.may_block() {
+        receiving.gathered.extend_from_slice(content);
+    } else if !content.is_empty() {
         receiving.taker.take(content)?;
     }
     input.consume(used);

@@ -30,6 +30,7 @@ impl Connection {
                         desk.access_log.finish(&line, sending.sent_bytes);
                     }
                 }
+                Awaiting::Sink { receiving, .. } => log_unanswered(&receiving.asked, self.client, desk),
                 Awaiting::Answer(asked) | Awaiting::Taker(asked, _) | Awaiting::Verdict(asked) => {
                     log_unanswered(asked, self.client, desk);
                 }

@@ -47,7 +47,7 @@ fn finish(handled: Handled) -> (Option<String>, usize) {
         match work.advance() {
             Worked::More(more) => work = more,
             Worked::Done(response) => return (field(&response.unwrap()), pieces),
-            Worked::Block(_) | Worked::Ready(_) => panic!("digests are all that was asked for"),
+            Worked::Block(_) | Worked::Later(..) | Worked::Ready(_) => panic!("digests are all that was asked for"),
         }
         pieces += 1;
     }

@@ -9,8 +9,9 @@ use super::record::Record;
 use super::sink::{Intent, Sink, check_size, inconsistent, with_limit};
 use super::{UploadId, limit, place};
 use crate::content::Context;
-use crate::content::commit::{Commit, Rules, write_refusal};
+use crate::content::commit::{Commit, write_refusal};
 use crate::content::room::Room;
+use crate::content::target::Rules;
 use crate::message::{
     FieldName, Handled, Method, PARTIAL_UPLOAD, Preconditions, Problem, Provided, Receive, Refusal, Request, Status,
     UploadState, Value, Worked,

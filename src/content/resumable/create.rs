@@ -8,13 +8,14 @@ use super::record::Record;
 use super::sink::{Intent, Sink, check_size, inconsistent};
 use super::{UploadId, limit, place_in};
 use crate::content::Context;
-use crate::content::commit::{Commit, Rules, current, open_or_make_folder, split, write_refusal};
+use crate::content::commit::{Commit, write_refusal};
 use crate::content::page::link;
 use crate::content::room::Room;
+use crate::content::target::Target;
 use crate::content::upload::refuse_what_is_no_whole;
 use crate::message::{
-    BodyFraming, FieldName, Handled, Interim, Preconditions, Provided, Receive, Refusal, Request, ResponseFields,
-    Status, UploadState, Version, Work, Worked,
+    BodyFraming, FieldName, Handled, Interim, Provided, Receive, Refusal, Request, ResponseFields, Status, UploadState,
+    Version, Work, Worked,
 };
 
 /// Does this request to a target begin a resumable upload?
@@ -40,15 +41,9 @@ pub fn create(ctx: &Context<'_>, request: &Request<'_>) -> Provided {
     refuse_what_is_no_whole(request)?;
     let state = UploadState::of(request.fields);
     let is_last = state.is_complete == Some(true);
-    let (folder_path, name) = split(&request.path)?;
-    let rules = Rules {
-        method: request.method,
-        verbs: ctx.site.access.verbs(&request.path, &request.visitor),
-        preconditions: Preconditions::of(request.fields),
-    };
-    let folder = open_or_make_folder(ctx, folder_path, &rules)?;
-    let before = current(&folder, name)?;
-    rules.decide(before.as_ref())?;
+    let target = Target::to_write(ctx, request)?;
+    let before = target.decide()?;
+    let Target { folder, name, rules } = target;
     let announced = Announced::of(request.fields, ctx.config.cache.digests > 0)?;
     let content_bytes = request.framing.length();
     let length = whole_length(&state, is_last, 0, content_bytes, None)?;
@@ -61,7 +56,7 @@ pub fn create(ctx: &Context<'_>, request: &Request<'_>) -> Provided {
     Room::check(&folder, Some(expected), ctx.config.uploads.min_free)?;
     let room = Room::check(&folder, None, ctx.config.uploads.min_free)?;
     let id = UploadId::random().map_err(|error| write_refusal(&error))?;
-    let place = place_in(ctx, folder, name, id);
+    let place = place_in(ctx, folder, &name, id);
     let address = format!("{}?{}", link(&request.path), id.query());
     let interim = interim(request, &state, &address, limit.to_string());
     let intent = Intent { address: Some(address), ..Intent::of(ctx, request, Some(commit), announced, limit) };

@@ -81,14 +81,14 @@ fn remembered(record: &Record) -> (Claims, Option<Algorithm>) {
 }
 
 /// A digest to be made, and to be compared with what was claimed.
-pub(super) struct Check {
+pub(in crate::content) struct Check {
     rest: Range<u64>,
     hasher: Hasher,
     claim: Option<Claim>,
 }
 
 /// What a step of a check has come to.
-pub(super) enum Checked {
+pub(in crate::content) enum Checked {
     /// There is more to digest.
     More(Check),
     /// It is as claimed, or nothing was claimed.
@@ -98,7 +98,8 @@ pub(super) enum Checked {
 }
 
 impl Check {
-    fn new(range: Range<u64>, algorithm: Algorithm, claim: Option<Claim>) -> Self {
+    /// Begins one of this part of a file.
+    pub(in crate::content) fn new(range: Range<u64>, algorithm: Algorithm, claim: Option<Claim>) -> Self {
         Self { rest: range, hasher: Hasher::new(algorithm), claim }
     }
 
@@ -106,7 +107,7 @@ impl Check {
     ///
     /// # Errors
     /// As pread(2); UnexpectedEof where the file has become shorter.
-    pub(super) fn advance(mut self, file: &File, buf: &mut Vec<u8>) -> io::Result<Checked> {
+    pub(in crate::content) fn advance(mut self, file: &File, buf: &mut Vec<u8>) -> io::Result<Checked> {
         let end = self.rest.end.min(self.rest.start + DIGESTED_BYTES);
         while self.rest.start < end {
             let count = usize::try_from(end - self.rest.start).unwrap_or(usize::MAX).min(PIECE_BYTES);

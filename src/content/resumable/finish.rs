@@ -15,7 +15,7 @@ use super::offset::acknowledge;
 use super::part::Part;
 use super::record::MODE;
 use super::sink::{Intent, inconsistent};
-use crate::content::commit::{give_group, write_refusal};
+use crate::content::commit::{Content, give_group, write_refusal};
 use crate::content::error;
 use crate::content::temporary::Temporary;
 use crate::message::{
@@ -45,7 +45,7 @@ impl Finishing {
     /// Begins. `claimed`: could everything be read that was said of digests?
     pub(super) fn begin(part: Part, intent: Intent, start: u64, claimed: Result<(), Refusal>) -> Finish {
         if let Err(refusal) = claimed {
-            return Finish::Job(Box::new(move || Err(cut_back(part, start, refusal))));
+            return Finish::Job(Box::new(move || Worked::Done(Err(cut_back(part, start, refusal)))));
         }
         // One that is shorter than was told is refused at its end: nobody need digest the whole for that.
         let makes_file = intent.commit.is_some() && !part.is_short();
@@ -86,12 +86,12 @@ impl Finishing {
         let Self { part, intent, start, .. } = *self;
         if claim.field == FieldName::ContentDigest {
             let refusal = mismatch(claim, got, "It was not appended.");
-            return Worked::Block(Box::new(move || Err(cut_back(part, start, refusal))));
+            return Worked::Block(Box::new(move || Worked::Done(Err(cut_back(part, start, refusal)))));
         }
         let refusal = mismatch(claim, got, "Nothing was stored, and the upload is given up.");
         Worked::Block(Box::new(move || {
             part.remove();
-            Ok(over(error(&refusal, intent.error_form)))
+            Worked::Done(Ok(over(error(&refusal, intent.error_form))))
         }))
     }
 
@@ -117,14 +117,14 @@ impl Finishing {
             self.copying = Some(temporary);
             return Ok(Worked::More(self));
         }
-        Ok(Worked::Block(Box::new(move || {
-            let installed = self.install(temporary).map_err(|error| write_refusal(&error));
-            installed.and_then(Self::end_now)
+        Ok(Worked::Block(Box::new(move || match self.install(temporary) {
+            Ok(installed) => installed.end_now(),
+            Err(error) => Worked::Done(Err(write_refusal(&error))),
         })))
     }
 
     /// Puts the copy in the place of the part, whose lock it has from its birth.
-    fn install(mut self: Box<Self>, temporary: Temporary) -> io::Result<Box<Self>> {
+    fn install(mut self: Box<Self>, mut temporary: Temporary) -> io::Result<Box<Self>> {
         let file: File = temporary.file().try_clone()?;
         if self.part.place.durability == crate::config::Durability::Full {
             file.sync_all()?;
@@ -138,8 +138,11 @@ impl Finishing {
         Box::new(move || self.end_now())
     }
 
-    fn end_now(self: Box<Self>) -> Result<Response, Refusal> {
-        if self.intent.commit.is_some() { self.complete() } else { self.acknowledge() }
+    fn end_now(self: Box<Self>) -> Worked {
+        if self.intent.commit.is_none() {
+            return Worked::Done(self.acknowledge());
+        }
+        self.complete().unwrap_or_else(|refusal| Worked::Done(Err(refusal)))
     }
 
     /// More will come: tells how far the upload is.
@@ -163,7 +166,7 @@ impl Finishing {
     }
 
     /// That was the last of it: makes the file.
-    fn complete(self: Box<Self>) -> Result<Response, Refusal> {
+    fn complete(self: Box<Self>) -> Result<Worked, Refusal> {
         let Self { mut part, intent, digest, .. } = *self;
         let failed = |error: io::Error| write_refusal(&error);
         if part.is_short() {
@@ -174,10 +177,12 @@ impl Finishing {
         // From here on the upload is complete if its content has its name no more.
         part.record.complete(part.offset);
         part.write_record().map_err(failed)?;
-        file::set_mode(&part.file, intent.mode).map_err(failed)?;
-        give_group(&part.file, intent.group).map_err(failed)?;
+        file::set_mode(&part.file, intent.birth.mode).map_err(failed)?;
+        give_group(&part.file, intent.birth.group).map_err(failed)?;
+        let bytes = part.offset;
         let Part { place, file, .. } = part;
-        match commit.run(Temporary::adopt(place.folder.clone(), place.id.name(Kind::Part), file)) {
+        let content = Temporary::adopt(place.folder.clone(), place.id.name(Kind::Part), file);
+        let then = move |answer: Result<Response, Refusal>| match answer {
             Ok(mut response) => {
                 if let Some(digest) = digest {
                     response.fields.push(FieldName::ReprDigest, digest.field_value());
@@ -191,7 +196,8 @@ impl Finishing {
                 place.remove();
                 Ok(over(error(&refusal, intent.error_form)))
             }
-        }
+        };
+        Ok(commit.run(Content::Written(content, bytes), Box::new(then)))
     }
 }
 

@@ -18,16 +18,17 @@ mod part;
 mod record;
 mod sink;
 
-use std::fs::File;
 use std::sync::Arc;
 
 use super::Context;
-use super::commit::{open_folder, split};
+use super::folder::Folder;
 use super::page::link;
+use super::target::{open_folder, split};
 use crate::message::{FieldName, Method, MethodSet, PARTIAL_UPLOAD, Provided, Refusal, Request, Response, UploadLimit};
 use part::Place;
 
 pub use create::{begins_upload, create};
+pub(super) use digests::{Check, Checked};
 pub(super) use expire::expire_entry;
 pub use id::UploadId;
 
@@ -79,9 +80,9 @@ fn place(ctx: &Context<'_>, request: &Request<'_>, id: UploadId) -> Result<Place
 }
 
 /// The same in a folder that is open.
-fn place_in(ctx: &Context<'_>, folder: File, name: &[u8], id: UploadId) -> Place {
+fn place_in(ctx: &Context<'_>, folder: Arc<Folder>, name: &[u8], id: UploadId) -> Place {
     Place {
-        folder: Arc::new(folder),
+        folder,
         id,
         target: link(name),
         durability: ctx.config.uploads.durability,

@@ -15,6 +15,7 @@ use super::id::{Kind, UploadId};
 use super::record::{MODE, Record, is_ours};
 use crate::config::Durability;
 use crate::content::commit::write_refusal;
+use crate::content::folder::Folder;
 use crate::content::{Now, refuse_open};
 use crate::message::Refusal;
 use crate::sys::failure::OpenFailure;
@@ -24,7 +25,7 @@ use crate::sys::file::{self, Identity};
 #[derive(Clone)]
 pub(super) struct Place {
     /// The target's folder.
-    pub(super) folder: Arc<File>,
+    pub(super) folder: Arc<Folder>,
     /// Which upload.
     pub(super) id: UploadId,
     /// The target's last name, as its address has it.

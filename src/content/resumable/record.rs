@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::id::{Kind, UploadId};
 use crate::config::Durability;
+use crate::content::folder::Folder;
 use crate::content::temporary::Temporary;
 use crate::message::{FieldName, Fields, Method, Preconditions};
 use crate::sys::credentials;
@@ -111,8 +112,8 @@ impl Record {
     ///
     /// # Errors
     /// As openat(2), write(2), fsync(2) and renameat(2); then the one before is still there.
-    pub(super) fn write(&self, folder: &Arc<File>, id: UploadId, durability: Durability) -> io::Result<()> {
-        let temporary = Temporary::create(folder.clone(), MODE)?;
+    pub(super) fn write(&self, folder: &Arc<Folder>, id: UploadId, durability: Durability) -> io::Result<()> {
+        let mut temporary = Temporary::create(folder.clone(), MODE)?;
         let mut file = temporary.file();
         file.write_all(&serde_json::to_vec(self)?)?;
         if durability == Durability::Full {
@@ -138,7 +139,7 @@ mod tests {
     #[test]
     fn what_is_remembered_is_what_was_said() {
         let folder = tempfile::tempdir().unwrap();
-        let opened = Arc::new(File::open(folder.path()).unwrap());
+        let opened = Folder::of(File::open(folder.path()).unwrap()).unwrap().unwrap();
         let mut fields = Fields::default();
         for (name, value) in [
             ("If-Match", &b"\"a,b\", W/\"\xff\""[..]),

@@ -4,7 +4,7 @@
 use super::digests::Announced;
 use super::finish::Finishing;
 use super::part::Part;
-use crate::content::commit::{Commit, write_refusal};
+use crate::content::commit::{Birth, Commit, write_refusal};
 use crate::content::room::Room;
 use crate::content::{Context, ErrorForm};
 use crate::message::{BodySink, FieldName, Fields, Finish, Problem, Refusal, Request, Status, UploadLimit};
@@ -18,9 +18,7 @@ pub(super) struct Intent {
     pub(super) announced: Announced,
     pub(super) limit: UploadLimit,
     pub(super) error_form: ErrorForm,
-    /// Permission bits of a new file, and its group if it has one of its own.
-    pub(super) mode: u32,
-    pub(super) group: Option<u32>,
+    pub(super) birth: Birth,
 }
 
 impl Intent {
@@ -32,8 +30,8 @@ impl Intent {
         announced: Announced,
         limit: UploadLimit,
     ) -> Self {
-        let (mode, group) = (ctx.config.uploads.mode, ctx.config.uploads.group);
-        Self { commit, address: None, announced, limit, error_form: ErrorForm::of(request.fields), mode, group }
+        let (error_form, birth) = (ErrorForm::of(request.fields), Birth::of(ctx));
+        Self { commit, address: None, announced, limit, error_form, birth }
     }
 }
 
@@ -55,6 +53,10 @@ impl Sink {
 }
 
 impl BodySink for Sink {
+    fn may_block(&self) -> bool {
+        !self.part.place.folder.is_in_memory()
+    }
+
     fn take(&mut self, chunk: &[u8]) -> Result<(), Refusal> {
         if self.is_superseded() {
             return Err(Refusal::closing(Status::CONFLICT, "A later request has taken the place of this one."));

@@ -137,7 +137,7 @@ fn recipe_for_a_page_works_as_written() {
     until("the page has told", || server.site.path("told.txt").exists());
     drop(browser);
     let told = String::from_utf8(server.site.read("told.txt")).unwrap();
-    assert_eq!(told, "201\nThe file is not in the state that the precondition names.");
+    assert_eq!(told, "201\nIf-None-Match wants that to be missing which is there now.");
     assert_eq!(server.site.read("report.pdf"), b"from a page");
 }
 

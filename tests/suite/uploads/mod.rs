@@ -6,6 +6,7 @@ mod concurrent;
 mod crash;
 mod cut;
 mod folders;
+mod locked;
 mod order;
 mod readers;
 mod room;

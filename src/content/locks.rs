@@ -1,0 +1,80 @@
+//! The locks of a change: the sums of the quotas, then the folder. Waiting for them holds no thread.
+//! Process: worker, sealed. Blocks: never; what can't be had is asked for again later. Fails with: 500, 503.
+//! Somebody has them for some milliseconds. Who has them for longer is no worker that is well, and must not take the
+//! helper threads with him, or the other uploads.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::commit::write_refusal;
+use super::folder::{Folder, FolderLock};
+use super::quota::{Ledgers, Quotas};
+use crate::message::{FieldName, Refusal, Status, Value, Worked};
+
+/// After so long the client is told to come again.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// So often a helper thread looks before it turns to other work, after pauses that begin with this and double: one
+/// millisecond in all.
+const LOOKS: u32 = 5;
+const FIRST_PAUSE: Duration = Duration::from_micros(30);
+/// The pauses without a thread begin with this and double up to that.
+const FIRST_ABSENCE: Duration = Duration::from_millis(1);
+const LONGEST_ABSENCE: Duration = Duration::from_millis(16);
+
+/// What is held while a target is changed.
+pub(super) struct Held<'q> {
+    pub(super) lock: FolderLock,
+    pub(super) ledgers: Ledgers<'q>,
+}
+
+/// What is done when the locks are there, or can't be had.
+pub(super) type Change = Box<dyn FnOnce(Result<Held<'_>, Refusal>) -> Worked + Send>;
+
+/// The locks that a change needs.
+pub(super) struct Locks {
+    folder: Arc<Folder>,
+    quotas: Quotas,
+    begun: Option<Instant>,
+    absence: Duration,
+}
+
+impl Locks {
+    /// Those of a target in this folder.
+    pub(super) fn new(folder: Arc<Folder>, quotas: Quotas) -> Self {
+        Self { folder, quotas, begun: None, absence: FIRST_ABSENCE }
+    }
+
+    /// Does this once the locks are there: at once if they are free, else later, on a helper thread.
+    pub(super) fn change(self, change: Change) -> Worked {
+        match self.try_lock() {
+            Ok(None) => {}
+            Ok(Some(held)) => return change(Ok(held)),
+            Err(refusal) => return change(Err(refusal)),
+        }
+        Worked::Later(Duration::ZERO, Box::new(move || self.wait(change)))
+    }
+
+    fn wait(mut self, change: Change) -> Worked {
+        for look in 0..LOOKS {
+            match self.try_lock() {
+                Ok(None) => std::thread::sleep(FIRST_PAUSE * 2_u32.pow(look)),
+                Ok(Some(held)) => return change(Ok(held)),
+                Err(refusal) => return change(Err(refusal)),
+            }
+        }
+        if self.begun.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
+            let refusal =
+                Refusal::new(Status::SERVICE_UNAVAILABLE, "The folder of this file is busy; try again in a moment.");
+            return change(Err(refusal.with_field(FieldName::RetryAfter, Value::Number(1))));
+        }
+        let absence = self.absence;
+        self.absence = (absence * 2).min(LONGEST_ABSENCE);
+        Worked::Later(absence, Box::new(move || self.wait(change)))
+    }
+
+    fn try_lock(&self) -> Result<Option<Held<'_>>, Refusal> {
+        let Some(ledgers) = self.quotas.try_lock()? else { return Ok(None) };
+        let lock = self.folder.try_lock().map_err(|error| write_refusal(&error))?;
+        Ok(lock.map(|lock| Held { lock, ledgers }))
+    }
+}
