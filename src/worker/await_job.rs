@@ -44,9 +44,15 @@ impl Connection {
                 self.state = State::SendReply(Box::new(sending));
                 Flow::Close(CloseReason::ContentLost)
             }
-            (Awaiting::Answer(_) | Awaiting::Taker(..) | Awaiting::Piece(_) | Awaiting::Verdict(_), _) => {
-                Flow::Close(CloseReason::Aborted)
-            }
+            (Awaiting::Fetch(sending), Outcome::Fetched(read)) => self.take_fetched(sending, read, desk),
+            (
+                Awaiting::Answer(_)
+                | Awaiting::Taker(..)
+                | Awaiting::Piece(_)
+                | Awaiting::Fetch(_)
+                | Awaiting::Verdict(_),
+                _,
+            ) => Flow::Close(CloseReason::Aborted),
         }
     }
 

@@ -235,9 +235,11 @@ impl EventLoop {
                     self.hear_verdict(verdict, failure);
                     continue;
                 }
-                outcome @ (Outcome::Answer(_) | Outcome::More(_) | Outcome::Ready(_) | Outcome::Piece { .. }) => {
-                    outcome
-                }
+                outcome @ (Outcome::Answer(_)
+                | Outcome::More(_)
+                | Outcome::Ready(_)
+                | Outcome::Piece { .. }
+                | Outcome::Fetched(_)) => outcome,
             };
             let Some(connection) = self.connections.get_mut(token.key as usize).filter(|it| it.token == token) else {
                 continue;

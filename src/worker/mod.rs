@@ -16,6 +16,7 @@ mod deadlines;
 mod desk;
 mod event_loop;
 mod exchange;
+mod fetch;
 mod grants;
 mod handle;
 mod identify;

@@ -6,13 +6,14 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::connection::Token;
+use super::fetch::Fetch;
 use super::verdicts::{Credential, Verdict};
 use crate::auth::Attempt;
 use crate::message::{BodySink, BodySource, Job, PIECE_BYTES, Progress, Receive, Refusal, Response, Work, Worked};
 use crate::sys::epoll::Waker;
 use crate::sys::process;
 
-/// Threads that sync, rename, delete. They mostly wait for the disk, and what waits together is synced together: by one
+/// Threads that sync, rename, delete, and read what is not in memory. They mostly wait for the disk, and what waits together is synced together: by one
 /// commit of the file system's journal, and by one sync of a folder.
 const DISK_THREADS: usize = 8;
 /// Threads that draw, hash and list, at a lower priority than the loop.
@@ -31,6 +32,8 @@ pub(super) enum Task {
     Job(Job),
     /// The next piece of a body.
     Piece(Box<dyn BodySource>),
+    /// A piece of a file that is not in memory.
+    Fetch(Fetch),
     /// The next piece of work for an answer.
     Work(Box<dyn Work>),
     /// A password to look at, and what to log if it is wrong.
@@ -53,6 +56,8 @@ pub(super) enum Outcome {
     Ready(Receive),
     /// A piece of a body, and its source for the next one.
     Piece { source: Box<dyn BodySource>, bytes: Vec<u8>, progress: io::Result<Progress> },
+    /// A piece of a file; nothing where it has none.
+    Fetched(io::Result<Vec<u8>>),
 }
 
 type Assignment = (Token, Task);
@@ -83,7 +88,7 @@ impl Offload {
     /// Hands a task to a thread; false if too many wait already.
     pub(super) fn submit(&self, token: Token, task: Task) -> bool {
         let queue = match task {
-            Task::Job(_) | Task::Prepare(_) | Task::Forget(_) => &self.disk,
+            Task::Job(_) | Task::Prepare(_) | Task::Forget(_) | Task::Fetch(_) => &self.disk,
             Task::Piece(_) | Task::Work(_) => &self.sources,
             Task::Verify { .. } => &self.verifying,
         };
@@ -157,6 +162,7 @@ fn perform(task: Task) -> Option<Outcome> {
             let progress = source.fill(&mut bytes);
             Some(Outcome::Piece { source, bytes, progress })
         }
+        Task::Fetch(fetch) => Some(Outcome::Fetched(fetch.read())),
         Task::Verify { credential, attempt, failure } => {
             let user = attempt.verify();
             let failure = user.is_none().then_some(failure);
