@@ -175,6 +175,8 @@ pub(super) struct Sending {
     /// Up to where the file that `body` is a part of is known to be in memory, in this turn; the greatest number if it is
     /// sent without asking.
     pub(super) in_memory_until: u64,
+    /// Does the transport hold back what does not fill a segment?
+    pub(super) is_corked: bool,
     /// Does each piece need a chunk around it?
     pub(super) is_chunked: bool,
     /// What comes after the reply.
@@ -190,7 +192,7 @@ impl Sending {
     pub(super) fn new(body: Body, is_chunked: bool, then: Then, log: Option<Line>) -> Self {
         // Starting before the first of all parts, so that there is one way to go on from part to part.
         let (body, rest) = if let Body::Parts(parts) = body { (Body::Empty, parts) } else { (body, VecDeque::new()) };
-        Self { body, rest, taken: 0, in_memory_until: 0, is_chunked, then, log, sent_bytes: 0 }
+        Self { body, rest, taken: 0, in_memory_until: 0, is_corked: false, is_chunked, then, log, sent_bytes: 0 }
     }
 
     /// Goes on to the next part; false if there is none. Parts in memory are the few lines between other parts: they are

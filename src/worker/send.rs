@@ -112,6 +112,11 @@ impl Connection {
 
     /// A body is with the kernel: the reply is over, unless it has another part.
     fn end_body(&mut self, desk: &mut Desk) -> Flow {
+        if let State::SendReply(sending) = &mut self.state
+            && std::mem::take(&mut sending.is_corked)
+        {
+            self.transport.cork(false);
+        }
         match &mut self.state {
             State::SendReply(sending) if !sending.rest.is_empty() => {
                 sending.body = Body::Empty;
@@ -197,8 +202,15 @@ impl Connection {
                 let is_done = *length == 0;
                 self.note_sent(count, desk);
                 self.set_paced_deadline(desk, desk.config.timeouts.send);
+                if count < share || is_done {
+                    return Flow::Next;
+                }
+                // Each share would end with a segment that is not full.
+                if !std::mem::replace(&mut sending.is_corked, true) {
+                    self.transport.cork(true);
+                }
                 // A full share means that the socket would take more: others first.
-                if count == share && !is_done { Flow::Yield } else { Flow::Next }
+                Flow::Yield
             }
             Transferred::Later => {
                 // Until there is room, the kernel may have forgotten the file again.
