@@ -25,6 +25,7 @@ mod obey;
 mod offload;
 mod pace;
 mod prepare;
+mod queue;
 mod recv;
 mod recv_body;
 mod reply;

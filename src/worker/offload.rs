@@ -2,11 +2,12 @@
 //! Process: worker; started after landlock and before seccomp, so that both hold for them. Queues are bounded.
 
 use std::io;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::connection::Token;
 use super::fetch::Fetch;
+use super::queue::Queue;
 use super::verdicts::{Credential, Verdict};
 use crate::auth::Attempt;
 use crate::message::{BodySink, BodySource, Job, PIECE_BYTES, Progress, Receive, Refusal, Response, Work, Worked};
@@ -64,9 +65,9 @@ type Assignment = (Token, Task);
 
 /// The loop's end of the helper threads.
 pub(super) struct Offload {
-    disk: SyncSender<Assignment>,
-    sources: SyncSender<Assignment>,
-    verifying: SyncSender<Assignment>,
+    disk: Arc<Queue<Assignment>>,
+    sources: Arc<Queue<Assignment>>,
+    verifying: Arc<Queue<Assignment>>,
     done: Receiver<(Token, Outcome)>,
     waker: Arc<Waker>,
 }
@@ -79,9 +80,15 @@ impl Offload {
     pub(super) fn start() -> io::Result<Self> {
         let waker = Arc::new(Waker::new()?);
         let (report, done) = channel();
-        let disk = start_pool("disk", DISK_THREADS, 0, &report, &waker)?;
-        let sources = start_pool("source", SOURCE_THREADS, SOURCE_NICE, &report, &waker)?;
-        let verifying = start_pool("verify", VERIFYING_THREADS, SOURCE_NICE, &report, &waker)?;
+        let (is_nice, all_are_nice) = channel();
+        let common = (report, waker.clone(), is_nice);
+        let disk = start_pool("disk", DISK_THREADS, 0, &common)?;
+        let sources = start_pool("source", SOURCE_THREADS, SOURCE_NICE, &common)?;
+        let verifying = start_pool("verify", VERIFYING_THREADS, SOURCE_NICE, &common)?;
+        drop(common);
+        // The seal forbids to change priorities, so each thread has done it before this returns: the last one that has
+        // drops the last end of this channel. To wait for each before the next is started would cost a start its time.
+        let _ = all_are_nice.recv();
         Ok(Self { disk, sources, verifying, done, waker })
     }
 
@@ -92,15 +99,12 @@ impl Offload {
             Task::Piece(_) | Task::Work(_) => &self.sources,
             Task::Verify { .. } => &self.verifying,
         };
-        match queue.try_send((token, task)) {
-            Ok(()) => true,
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
-        }
+        queue.put((token, task)).is_ok()
     }
 
     /// Lets a thread drop a sink; if too many tasks wait, it is dropped here.
     pub(super) fn forget(&self, token: Token, sink: Box<dyn BodySink>) {
-        let _ = self.disk.try_send((token, Task::Forget(sink)));
+        let _ = self.disk.put((token, Task::Forget(sink)));
     }
 
     /// What wakes the loop when a task is done.
@@ -114,36 +118,34 @@ impl Offload {
     }
 }
 
-fn start_pool(
-    name: &str,
-    threads: usize,
-    nice: i32,
-    report: &Sender<(Token, Outcome)>,
-    waker: &Arc<Waker>,
-) -> io::Result<SyncSender<Assignment>> {
-    let (submit, queue) = sync_channel(QUEUE_TASKS);
-    let queue = Arc::new(Mutex::new(queue));
+impl Drop for Offload {
+    fn drop(&mut self) {
+        for queue in [&self.disk, &self.sources, &self.verifying] {
+            queue.close();
+        }
+    }
+}
+
+/// What all threads have: where they report to, what wakes the loop then, and what each drops when it has its priority.
+type Common = (Sender<(Token, Outcome)>, Arc<Waker>, Sender<()>);
+
+fn start_pool(name: &str, threads: usize, nice: i32, common: &Common) -> io::Result<Arc<Queue<Assignment>>> {
+    let queue = Arc::new(Queue::new(QUEUE_TASKS));
     for _ in 0..threads {
-        let (queue, report, waker) = (queue.clone(), report.clone(), waker.clone());
+        let (queue, (report, waker, is_nice)) = (queue.clone(), common.clone());
         let builder = std::thread::Builder::new().name(name.to_owned()).stack_size(256 * 1024);
-        // The seal forbids to change priorities, so the thread has done it before `start` returns.
-        let (is_set, set) = sync_channel(0);
         builder.spawn(move || {
             process::be_nice(nice);
-            let _ = is_set.send(());
+            drop(is_nice);
             work(&queue, &report, &waker);
         })?;
-        let _ = set.recv();
     }
-    Ok(submit)
+    Ok(queue)
 }
 
 /// The life of a helper thread: it ends when the loop does.
-fn work(queue: &Mutex<Receiver<Assignment>>, report: &Sender<(Token, Outcome)>, waker: &Waker) {
-    loop {
-        // The lock is given back before the work starts. A panic aborts the process, so it is never poisoned.
-        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok((token, task)) = next else { return };
+fn work(queue: &Queue<Assignment>, report: &Sender<(Token, Outcome)>, waker: &Waker) {
+    while let Some((token, task)) = queue.take() {
         let Some(outcome) = perform(task) else { continue };
         if report.send((token, outcome)).is_err() {
             return;

@@ -199,18 +199,15 @@ impl Connection {
                 *offset += count as u64;
                 *length = length.saturating_sub(count as u64);
                 sending.sent_bytes += count as u64;
-                let is_done = *length == 0;
-                self.note_sent(count, desk);
-                self.set_paced_deadline(desk, desk.config.timeouts.send);
-                if count < share || is_done {
-                    return Flow::Next;
-                }
-                // Each share would end with a segment that is not full.
-                if !std::mem::replace(&mut sending.is_corked, true) {
+                // A full share means that the socket would take more: others first.
+                let has_more = count == share && *length > 0;
+                // And each share would end with a segment that is not full.
+                if has_more && !std::mem::replace(&mut sending.is_corked, true) {
                     self.transport.cork(true);
                 }
-                // A full share means that the socket would take more: others first.
-                Flow::Yield
+                self.note_sent(count, desk);
+                self.set_paced_deadline(desk, desk.config.timeouts.send);
+                if has_more { Flow::Yield } else { Flow::Next }
             }
             Transferred::Later => {
                 // Until there is room, the kernel may have forgotten the file again.
