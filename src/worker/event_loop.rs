@@ -31,7 +31,7 @@ const TICK_MS: u16 = 1000;
 /// The buffer into which every connection receives.
 const BUFFER_BYTES: usize = 256 * 1024;
 /// A body's share of a turn when other connections wait, and when none does.
-const SHARED_TURN_BYTES: usize = 128 * 1024;
+const SHARED_TURN_BYTES: usize = 256 * 1024;
 const LONE_TURN_BYTES: usize = 1024 * 1024;
 /// What all downloads together send in a wake, with which the others wait for the next one.
 const DOWNLOADS_A_WAKE_BYTES: u64 = 1024 * 1024;

@@ -184,6 +184,9 @@ impl Connection {
         if *length == 0 {
             return self.end_body(desk);
         }
+        if !self.can_send {
+            return Flow::Wait;
+        }
         let mut share = usize::try_from(*length).unwrap_or(usize::MAX).min(desk.turn_bytes);
         if let Some(known) = known_until.checked_sub(*offset).filter(|known| *known > 0) {
             share = share.min(usize::try_from(known).unwrap_or(usize::MAX));

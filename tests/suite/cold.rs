@@ -11,6 +11,7 @@ use nix::sys::statfs::{BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, sta
 use nix::unistd::Pid;
 
 use crate::common::server::EVERYTHING;
+use crate::common::trace::trace_of;
 use crate::common::{Client, Server, Site, cannot_run, client, is_root, processes, site, until};
 
 /// A site on a disk, with a file that is sent in several pieces; `None` where no file ever leaves memory.
@@ -123,6 +124,31 @@ fn a_cold_file_is_sent_as_it_is() {
             assert!(reply.body.windows(part.len()).any(|bytes| bytes == part), "{} bytes", part.len());
         }
     }
+}
+
+#[test]
+fn files_of_which_nobody_can_tell_where_they_are_are_read_by_helper_threads() {
+    const TEST: &str = "files_of_which_nobody_can_tell_where_they_are_are_read_by_helper_threads";
+    let site = Site::empty();
+    let root = site.root();
+    let root = root.to_str().unwrap();
+    let mount = format!("mount -t ramfs -o mode=0777 none {root} && exec \"$@\"");
+    let wrapper = ["unshare", "--mount", "sh", "-c", &mount, "sh"];
+    // Such as FUSE and NFS; ramfs is one that is always at hand.
+    let can_mount = Command::new("unshare").args(["--mount", "mount", "-t", "ramfs", "none", root]).output();
+    if !is_root() || !can_mount.unwrap().status.success() {
+        return cannot_run(TEST, "only root may mount another file system");
+    }
+    let server = Server::under(site, &wrapper, &format!("workers = 1\n{EVERYTHING}"));
+    let content = site::large();
+    let put = |path: &str, content: &[u8]| server.connect().request("PUT", path, &[], content).status;
+    assert_eq!([put("/hello.txt", b"hello, world\n"), put("/large.bin", &content)], [201, 201]);
+    let trace = trace_of(&server, &[], |client| {
+        assert!(client.get("/large.bin").body == content);
+        assert_eq!(client.get_with("/large.bin", &["Range: bytes=5-6"]).body, content[5..7]);
+        assert_eq!(client.get("/hello.txt").body, b"hello, world\n");
+    });
+    assert!(!trace.unwrap().contains("sendfile("), "the loop has read from the file system itself");
 }
 
 #[test]
