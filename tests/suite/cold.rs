@@ -132,7 +132,12 @@ fn files_of_which_nobody_can_tell_where_they_are_are_read_by_helper_threads() {
     let site = Site::empty();
     let root = site.root();
     let root = root.to_str().unwrap();
-    let mount = format!("mount -t ramfs -o mode=0777 none {root} && exec \"$@\"");
+    let (files, content) = (site.beside("files"), site::large());
+    std::fs::create_dir(&files).unwrap();
+    std::fs::write(files.join("hello.txt"), "hello, world\n").unwrap();
+    std::fs::write(files.join("large.bin"), &content).unwrap();
+    let files = files.to_str().unwrap();
+    let mount = format!("mount -t ramfs -o mode=0755 none {root} && cp {files}/* {root} && exec \"$@\"");
     let wrapper = ["unshare", "--mount", "sh", "-c", &mount, "sh"];
     // Such as FUSE and NFS; ramfs is one that is always at hand.
     let can_mount = Command::new("unshare").args(["--mount", "mount", "-t", "ramfs", "none", root]).output();
@@ -140,9 +145,6 @@ fn files_of_which_nobody_can_tell_where_they_are_are_read_by_helper_threads() {
         return cannot_run(TEST, "only root may mount another file system");
     }
     let server = Server::under(site, &wrapper, &format!("workers = 1\n{EVERYTHING}"));
-    let content = site::large();
-    let put = |path: &str, content: &[u8]| server.connect().request("PUT", path, &[], content).status;
-    assert_eq!([put("/hello.txt", b"hello, world\n"), put("/large.bin", &content)], [201, 201]);
     let trace = trace_of(&server, &[], |client| {
         assert!(client.get("/large.bin").body == content);
         assert_eq!(client.get_with("/large.bin", &["Range: bytes=5-6"]).body, content[5..7]);
