@@ -1,10 +1,9 @@
 //! Provider `content_readfile`: small files from a bounded cache, with their field lines ready, in one send with the head.
-//! Process: worker, sealed. Blocks: reading a small file that is not in the page cache.
+//! Process: worker, sealed. Blocks: never; what is not in memory is left to `sendfile`.
 //! A cached file is compared with the file system at each use (one fstatat), so that nothing stale is ever sent.
 
 use std::fs::File;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use lru::LruCache;
@@ -15,6 +14,7 @@ use crate::message::{
     Body, Digests, FieldName, Prepared, Response, Status, Validators, Value, write_line, write_representation_lines,
 };
 use crate::sys::file::{self, Identity};
+use crate::sys::page_cache;
 
 /// The small files of one worker.
 pub struct Cache {
@@ -115,12 +115,12 @@ fn response_of(prepared: Arc<Prepared>, validators: Validators) -> Response {
     response
 }
 
-/// Reads a small file and keeps it under this key; `name` tells its media type. `None` if it changed under our hands:
-/// then `sendfile` sends what is there.
+/// Reads a small file and keeps it under this key; `name` tells its media type. `None` if it changed under our hands,
+/// or is not in memory: then `sendfile` sends what is there.
 #[doc(alias = "content_readfile")]
 pub fn readfile(ctx: &mut Context<'_>, key: &[u8], name: &[u8], file: &File, identity: Identity) -> Option<Response> {
     let mut content = vec![0; usize::try_from(identity.size).ok()?];
-    file.read_exact_at(&mut content, 0).ok()?;
+    page_cache::read_whole_now(file, &mut content).ok()?;
     if file::identity(file).ok()? != identity {
         return None;
     }

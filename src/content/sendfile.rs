@@ -1,5 +1,5 @@
 //! Provider `content_sendfile`: a regular file of any size, from the page cache to the socket without a copy.
-//! Process: worker, sealed. Blocks: never here; the kernel reads while `send_response` sends.
+//! Process: worker, sealed. Blocks: never here; `send_response` asks what is in memory.
 
 use std::fs::File;
 use std::sync::Arc;

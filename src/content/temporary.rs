@@ -171,7 +171,7 @@ pub fn sweep(
             }
         };
         let Ok(mut entries) = folder.try_clone().and_then(Directory::read) else { continue };
-        while let Ok(Some(name)) = entries.next_name() {
+        while let Ok(Some((name, may_be_folder))) = entries.next_entry() {
             if is_temporary(&name) {
                 swept.abandoned += usize::from(sweep_entry(&folder, &name, our_uid));
             } else if UploadId::is_name(&name) {
@@ -180,7 +180,7 @@ pub fn sweep(
                 // Who died may have noted what it never stored, and a power cut may have undone a note: it is counted
                 // anew when it is needed.
                 sweep_entry(&folder, &name, our_uid);
-            } else if entries.identity_of(&name).is_ok_and(|it| it.kind == FileKind::Directory) {
+            } else if may_be_folder && entries.identity_of(&name).is_ok_and(|it| it.kind == FileKind::Directory) {
                 let below = [&path, name.as_slice(), b"/"].concat();
                 // What is a start has its own turn.
                 if start_at(&below).is_none() {

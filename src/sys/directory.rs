@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
-use nix::dir::{Dir, OwningIter};
+use nix::dir::{Dir, OwningIter, Type};
 
 use super::file::{Identity, identity_of_entry};
 
@@ -27,11 +27,20 @@ impl Directory {
     /// # Errors
     /// As getdents64(2).
     pub fn next_name(&mut self) -> io::Result<Option<Vec<u8>>> {
+        Ok(self.next_entry()?.map(|(name, _)| name))
+    }
+
+    /// The same, and whether it may be a folder: true also where only a look at it would tell.
+    ///
+    /// # Errors
+    /// As getdents64(2).
+    pub fn next_entry(&mut self) -> io::Result<Option<(Vec<u8>, bool)>> {
         for entry in self.0.by_ref() {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
             if name != b"." && name != b".." {
-                return Ok(Some(name.to_vec()));
+                let may_be_folder = entry.file_type().is_none_or(|kind| kind == Type::Directory);
+                return Ok(Some((name.to_vec(), may_be_folder)));
             }
         }
         Ok(None)

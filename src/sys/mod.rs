@@ -20,6 +20,7 @@ pub mod lock_file;
 pub mod memory;
 pub mod output;
 pub mod packet;
+pub mod page_cache;
 pub mod poll;
 pub mod process;
 pub mod random;

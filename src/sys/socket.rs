@@ -270,6 +270,22 @@ pub fn send_file(fd: BorrowedFd<'_>, file: &File, offset: u64, count: usize) -> 
     Ok(nix::sys::sendfile::sendfile64(fd, file, Some(&mut offset), count)?)
 }
 
+/// Lets the kernel hold back what does not fill a segment, for 200 ms at most; or send it, and hold nothing back any more
+/// (tcp(7)). On a Unix socket it does nothing.
+pub fn cork(fd: BorrowedFd<'_>, holds_back: bool) {
+    let value = libc::c_int::from(holds_back);
+    // SAFETY: the option is one int, to which the pointer leads. If it is refused, more segments are sent: no error.
+    unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_CORK,
+            (&raw const value).cast(),
+            socklen::<libc::c_int>(),
+        )
+    };
+}
+
 /// How many of the bytes sent the peer has not acknowledged (tcp(7)), or not read if it is on this machine (unix(7)).
 ///
 /// # Errors

@@ -47,11 +47,13 @@ impl Connection {
                 self.state = State::SendReply(Box::new(sending));
                 Flow::Close(CloseReason::ContentLost)
             }
+            (Awaiting::Fetch(sending), Outcome::Fetched(read)) => self.take_fetched(sending, read, desk),
             (
                 Awaiting::Answer(_)
                 | Awaiting::Taker(..)
                 | Awaiting::Sink { .. }
                 | Awaiting::Piece(_)
+                | Awaiting::Fetch(_)
                 | Awaiting::Verdict(_),
                 _,
             ) => Flow::Close(CloseReason::Aborted),

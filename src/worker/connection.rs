@@ -10,6 +10,7 @@ use super::desk::Desk;
 use super::exchange::{Awaiting, Receiving, Sending};
 use super::pace::Pace;
 use super::transport::Transport;
+use crate::message::Body;
 use crate::sys::epoll::Event;
 
 /// How many steps (heads, pieces of content, pieces of a reply) a connection takes before others have their turn.
@@ -242,6 +243,11 @@ impl Connection {
             (Flow::Wait, Step::Again) if !matches!(self.state, State::RecvBody(_)) => Step::Wait,
             (_, step) => step,
         }
+    }
+
+    /// Is a file on its way to the client?
+    pub(super) fn sends_file(&self) -> bool {
+        matches!(&self.state, State::SendReply(sending) if matches!(sending.body, Body::File { .. }))
     }
 
     /// Is it between two requests, with nothing owed to either side?

@@ -31,8 +31,10 @@ const TICK_MS: u16 = 1000;
 /// The buffer into which every connection receives.
 const BUFFER_BYTES: usize = 256 * 1024;
 /// A body's share of a turn when other connections wait, and when none does.
-const SHARED_TURN_BYTES: usize = 128 * 1024;
+const SHARED_TURN_BYTES: usize = 256 * 1024;
 const LONE_TURN_BYTES: usize = 1024 * 1024;
+/// What all downloads together send in a wake, with which the others wait for the next one.
+const DOWNLOADS_A_WAKE_BYTES: u64 = 1024 * 1024;
 
 /// Why the loop runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +52,8 @@ pub(super) struct EventLoop {
     pub(super) connections: Slab<Connection>,
     /// Who wants another turn without waiting for an event.
     queue: VecDeque<Token>,
+    /// The same for those that send files: theirs come last.
+    downloads: VecDeque<Token>,
     pub(super) desk: Desk,
     #[doc(alias = "TMP_BUF")]
     buffer: Box<[u8]>,
@@ -77,6 +81,7 @@ impl EventLoop {
             acceptor,
             connections: Slab::new(),
             queue: VecDeque::new(),
+            downloads: VecDeque::new(),
             desk,
             buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
             sweeper,
@@ -100,7 +105,8 @@ impl EventLoop {
     #[doc(alias = "event_loop")]
     pub(super) fn run(&mut self, control: &WorkerEnd) -> io::Result<()> {
         while !self.is_over() {
-            let timeout = if self.queue.is_empty() { self.acceptor.wait_ms().unwrap_or(TICK_MS) } else { 0 };
+            let waiting = self.queue.len() + self.downloads.len();
+            let timeout = if waiting == 0 { self.acceptor.wait_ms().unwrap_or(TICK_MS) } else { 0 };
             let timeout = self.desk.offload.shorten_wait(timeout);
             let count = self.epoll.wait(timeout)?;
             self.vitals.read_clock(&mut self.desk);
@@ -110,7 +116,7 @@ impl EventLoop {
                 self.acceptor.end_yield(&self.epoll, self.desk.monotonic_ms, have_caught_up);
             }
             self.accepts_a_wake = accepts_a_wake(count);
-            self.desk.turn_bytes = if count + self.queue.len() > 1 { SHARED_TURN_BYTES } else { LONE_TURN_BYTES };
+            self.desk.turn_bytes = if count + waiting > 1 { SHARED_TURN_BYTES } else { LONE_TURN_BYTES };
             let queued = self.queue.len();
             for index in 0..count {
                 if let Some(event) = self.epoll.event(index) {
@@ -118,6 +124,7 @@ impl EventLoop {
                 }
             }
             self.give_turns(queued);
+            self.give_downloads_turns();
             if self.desk.monotonic_ms >= self.next_tick_ms {
                 self.tick();
             }
@@ -145,6 +152,8 @@ impl EventLoop {
                     connection.note(event);
                     if event.broken {
                         self.process_or_drop_broken(token);
+                    } else if connection.sends_file() {
+                        self.queue_up(token);
                     } else {
                         self.turn(token);
                     }
@@ -192,9 +201,34 @@ impl EventLoop {
             }
             connection.is_watched = true;
         }
-        if step == Step::Again && !connection.is_queued {
-            connection.is_queued = true;
-            self.queue.push_back(token);
+        if step == Step::Again {
+            self.queue_up(token);
+        }
+    }
+
+    /// Another turn for this connection, without waiting for an event.
+    fn queue_up(&mut self, token: Token) {
+        let Some(connection) = self.find(token) else { return };
+        if std::mem::replace(&mut connection.is_queued, true) {
+            return;
+        }
+        let queue = if connection.sends_file() { &mut self.downloads } else { &mut self.queue };
+        queue.push_back(token);
+    }
+
+    /// Downloads get their turns after all others have had theirs, each at most one, until they have had their share of
+    /// the wake: so a small request waits for that share and not for a turn of every download there is.
+    fn give_downloads_turns(&mut self) {
+        let before = self.desk.tally.sent_bytes;
+        for _ in 0..self.downloads.len() {
+            let Some(token) = self.downloads.pop_front() else { break };
+            if let Some(connection) = self.find(token) {
+                connection.is_queued = false;
+                self.turn(token);
+            }
+            if self.desk.tally.sent_bytes - before >= DOWNLOADS_A_WAKE_BYTES {
+                break;
+            }
         }
     }
 
@@ -249,7 +283,8 @@ impl EventLoop {
                 | Outcome::More(_)
                 | Outcome::Ready(_)
                 | Outcome::Taken(..)
-                | Outcome::Piece { .. }) => outcome,
+                | Outcome::Piece { .. }
+                | Outcome::Fetched(_)) => outcome,
             };
             let Some(connection) = self.connections.get_mut(token.key as usize).filter(|it| it.token == token) else {
                 continue;

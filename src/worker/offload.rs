@@ -2,18 +2,20 @@
 //! Process: worker; started after landlock and before seccomp, so that both hold for them. Queues are bounded.
 
 use std::io;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use super::connection::Token;
+use super::fetch::Fetch;
+use super::queue::Queue;
 use super::verdicts::{Credential, Verdict};
 use crate::auth::Attempt;
 use crate::message::{BodySink, BodySource, Job, PIECE_BYTES, Progress, Receive, Refusal, Response, Work, Worked};
 use crate::sys::epoll::Waker;
 use crate::sys::process;
 
-/// Threads that sync, rename, delete. They mostly wait for the disk, and what waits together is synced together: by one
+/// Threads that sync, rename, delete, and read what is not in memory. They mostly wait for the disk, and what waits together is synced together: by one
 /// commit of the file system's journal, and by one sync of a folder.
 const DISK_THREADS: usize = 8;
 /// Threads that draw, hash and list, at a lower priority than the loop.
@@ -32,6 +34,8 @@ pub(super) enum Task {
     Job(Job),
     /// The next piece of a body.
     Piece(Box<dyn BodySource>),
+    /// A piece of a file that is not in memory.
+    Fetch(Fetch),
     /// The next piece of work for an answer.
     Work(Box<dyn Work>),
     /// A password to look at, and what to log if it is wrong.
@@ -60,15 +64,17 @@ pub(super) enum Outcome {
     Taken(Box<dyn BodySink>, Result<(), Refusal>),
     /// A piece of a body, and its source for the next one.
     Piece { source: Box<dyn BodySource>, bytes: Vec<u8>, progress: io::Result<Progress> },
+    /// A piece of a file; nothing where it has none.
+    Fetched(io::Result<Vec<u8>>),
 }
 
 type Assignment = (Token, Task);
 
 /// The loop's end of the helper threads.
 pub(super) struct Offload {
-    disk: SyncSender<Assignment>,
-    sources: SyncSender<Assignment>,
-    verifying: SyncSender<Assignment>,
+    disk: Arc<Queue<Assignment>>,
+    sources: Arc<Queue<Assignment>>,
+    verifying: Arc<Queue<Assignment>>,
     done: Receiver<(Token, Outcome)>,
     waker: Arc<Waker>,
     /// What waits for somebody else's lock, and until when. No more than connections, and mostly none.
@@ -83,28 +89,31 @@ impl Offload {
     pub(super) fn start() -> io::Result<Self> {
         let waker = Arc::new(Waker::new()?);
         let (report, done) = channel();
-        let disk = start_pool("disk", DISK_THREADS, 0, &report, &waker)?;
-        let sources = start_pool("source", SOURCE_THREADS, SOURCE_NICE, &report, &waker)?;
-        let verifying = start_pool("verify", VERIFYING_THREADS, SOURCE_NICE, &report, &waker)?;
+        let (is_nice, all_are_nice) = channel();
+        let common = (report, waker.clone(), is_nice);
+        let disk = start_pool("disk", DISK_THREADS, 0, &common)?;
+        let sources = start_pool("source", SOURCE_THREADS, SOURCE_NICE, &common)?;
+        let verifying = start_pool("verify", VERIFYING_THREADS, SOURCE_NICE, &common)?;
+        drop(common);
+        // The seal forbids to change priorities, so each thread has done it before this returns: the last one that has
+        // drops the last end of this channel. To wait for each before the next is started would cost a start its time.
+        let _ = all_are_nice.recv();
         Ok(Self { disk, sources, verifying, done, waker, paused: Vec::new() })
     }
 
     /// Hands a task to a thread; false if too many wait already.
     pub(super) fn submit(&self, token: Token, task: Task) -> bool {
         let queue = match task {
-            Task::Job(_) | Task::Prepare(_) | Task::Take(..) | Task::Forget(_) => &self.disk,
+            Task::Job(_) | Task::Prepare(_) | Task::Take(..) | Task::Forget(_) | Task::Fetch(_) => &self.disk,
             Task::Piece(_) | Task::Work(_) => &self.sources,
             Task::Verify { .. } => &self.verifying,
         };
-        match queue.try_send((token, task)) {
-            Ok(()) => true,
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
-        }
+        queue.put((token, task)).is_ok()
     }
 
     /// Lets a thread drop a sink; if too many tasks wait, it is dropped here.
     pub(super) fn forget(&self, token: Token, sink: Box<dyn BodySink>) {
-        let _ = self.disk.try_send((token, Task::Forget(sink)));
+        let _ = self.disk.put((token, Task::Forget(sink)));
     }
 
     /// Goes on with a job after a pause, whether its connection is still there or not.
@@ -133,9 +142,9 @@ impl Offload {
 
     fn resume(&self, token: Token, job: Job) -> Result<(), (Instant, Token, Job)> {
         const FULL_PAUSE: Duration = Duration::from_millis(10);
-        match self.disk.try_send((token, Task::Job(job))) {
-            Err(TrySendError::Full((token, Task::Job(job)))) => Err((Instant::now() + FULL_PAUSE, token, job)),
-            Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Ok(()),
+        match self.disk.put((token, Task::Job(job))) {
+            Err((token, Task::Job(job))) => Err((Instant::now() + FULL_PAUSE, token, job)),
+            Ok(()) | Err(_) => Ok(()),
         }
     }
 
@@ -150,36 +159,34 @@ impl Offload {
     }
 }
 
-fn start_pool(
-    name: &str,
-    threads: usize,
-    nice: i32,
-    report: &Sender<(Token, Outcome)>,
-    waker: &Arc<Waker>,
-) -> io::Result<SyncSender<Assignment>> {
-    let (submit, queue) = sync_channel(QUEUE_TASKS);
-    let queue = Arc::new(Mutex::new(queue));
+impl Drop for Offload {
+    fn drop(&mut self) {
+        for queue in [&self.disk, &self.sources, &self.verifying] {
+            queue.close();
+        }
+    }
+}
+
+/// What all threads have: where they report to, what wakes the loop then, and what each drops when it has its priority.
+type Common = (Sender<(Token, Outcome)>, Arc<Waker>, Sender<()>);
+
+fn start_pool(name: &str, threads: usize, nice: i32, common: &Common) -> io::Result<Arc<Queue<Assignment>>> {
+    let queue = Arc::new(Queue::new(QUEUE_TASKS));
     for _ in 0..threads {
-        let (queue, report, waker) = (queue.clone(), report.clone(), waker.clone());
+        let (queue, (report, waker, is_nice)) = (queue.clone(), common.clone());
         let builder = std::thread::Builder::new().name(name.to_owned()).stack_size(256 * 1024);
-        // The seal forbids to change priorities, so the thread has done it before `start` returns.
-        let (is_set, set) = sync_channel(0);
         builder.spawn(move || {
             process::be_nice(nice);
-            let _ = is_set.send(());
+            drop(is_nice);
             work(&queue, &report, &waker);
         })?;
-        let _ = set.recv();
     }
-    Ok(submit)
+    Ok(queue)
 }
 
 /// The life of a helper thread: it ends when the loop does.
-fn work(queue: &Mutex<Receiver<Assignment>>, report: &Sender<(Token, Outcome)>, waker: &Waker) {
-    loop {
-        // The lock is given back before the work starts. A panic aborts the process, so it is never poisoned.
-        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok((token, task)) = next else { return };
+fn work(queue: &Queue<Assignment>, report: &Sender<(Token, Outcome)>, waker: &Waker) {
+    while let Some((token, task)) = queue.take() {
         let Some(outcome) = perform(task) else { continue };
         if report.send((token, outcome)).is_err() {
             return;
@@ -198,6 +205,7 @@ fn perform(task: Task) -> Option<Outcome> {
             let progress = source.fill(&mut bytes);
             Some(Outcome::Piece { source, bytes, progress })
         }
+        Task::Fetch(fetch) => Some(Outcome::Fetched(fetch.read())),
         Task::Verify { credential, attempt, failure } => {
             let user = attempt.verify();
             let failure = user.is_none().then_some(failure);

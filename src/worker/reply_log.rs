@@ -25,7 +25,7 @@ impl Connection {
         match &mut self.state {
             State::SendReply(_) => self.log_reply(desk),
             State::AwaitJob(awaiting) => match &mut **awaiting {
-                Awaiting::Piece(sending) => {
+                Awaiting::Piece(sending) | Awaiting::Fetch(sending) => {
                     if let Some(line) = sending.log.take() {
                         desk.access_log.finish(&line, sending.sent_bytes);
                     }

@@ -1,12 +1,17 @@
 //! Box `send_response`: heads and bodies go out, as much at a time as the socket takes.
-//! Process: worker, sealed. Blocks: never; `sendfile` may wait for a disk that has not read the file yet.
+//! Process: worker, sealed. Blocks: never; what of a file is not in memory, a helper thread reads (`fetch.rs`).
 
 use super::close_reason::CloseReason;
 use super::connection::{Connection, Flow, State};
 use super::desk::Desk;
 use super::exchange::{Sending, Then};
 use super::transport::Transferred;
-use crate::message::Body;
+use crate::message::{Body, PIECE_BYTES};
+use crate::sys::page_cache::{self, Residence};
+
+/// A part of a file up to this size is copied behind the head before it: that costs less than a second call to send, and
+/// to read it tells at once whether it is in memory.
+const COPIED_PART_BYTES: u64 = 16 * 1024;
 
 impl Connection {
     /// Sends everything that is formatted. `Next`: it is out; `Wait`: the rest is kept in `unsent`.
@@ -70,7 +75,7 @@ impl Connection {
     #[doc(alias = "send_response")]
     pub(super) fn send_reply(&mut self, desk: &mut Desk) -> Flow {
         let State::SendReply(sending) = &mut self.state else { return Flow::Close(CloseReason::Aborted) };
-        while matches!(sending.body, Body::Empty) && sending.next_part(&mut desk.out) {}
+        while sending.gather(&mut desk.out) {}
         if matches!(sending.body, Body::Bytes(_) | Body::Prepared { .. }) && self.unsent.is_empty() {
             return self.send_memory(desk);
         }
@@ -107,6 +112,11 @@ impl Connection {
 
     /// A body is with the kernel: the reply is over, unless it has another part.
     fn end_body(&mut self, desk: &mut Desk) -> Flow {
+        if let State::SendReply(sending) = &mut self.state
+            && std::mem::take(&mut sending.is_corked)
+        {
+            self.transport.cork(false);
+        }
         match &mut self.state {
             State::SendReply(sending) if !sending.rest.is_empty() => {
                 sending.body = Body::Empty;
@@ -169,23 +179,42 @@ impl Connection {
     /// A file goes out without passing through our memory, one turn's share at a time.
     fn send_file(&mut self, desk: &mut Desk) -> Flow {
         let State::SendReply(sending) = &mut self.state else { return Flow::Close(CloseReason::Aborted) };
+        let known_until = sending.in_memory_until;
         let Body::File { file, offset, length } = &mut sending.body else { return Flow::Next };
         if *length == 0 {
             return self.end_body(desk);
         }
-        let share = usize::try_from(*length).unwrap_or(usize::MAX).min(desk.turn_bytes);
+        if !self.can_send {
+            return Flow::Wait;
+        }
+        let mut share = usize::try_from(*length).unwrap_or(usize::MAX).min(desk.turn_bytes);
+        if let Some(known) = known_until.checked_sub(*offset).filter(|known| *known > 0) {
+            share = share.min(usize::try_from(known).unwrap_or(usize::MAX));
+        } else {
+            match page_cache::residence(file, *offset, share) {
+                Residence::Memory => sending.in_memory_until = *offset + share as u64,
+                Residence::Near => sending.in_memory_until = u64::MAX,
+                Residence::Elsewhere => return self.fetch(desk),
+            }
+        }
         match self.transport.send_file(file, *offset, share) {
             Transferred::Bytes(count) => {
                 *offset += count as u64;
                 *length = length.saturating_sub(count as u64);
                 sending.sent_bytes += count as u64;
-                let is_done = *length == 0;
+                // A full share means that the socket would take more: others first.
+                let has_more = count == share && *length > 0;
+                // And each share would end with a segment that is not full.
+                if has_more && !std::mem::replace(&mut sending.is_corked, true) {
+                    self.transport.cork(true);
+                }
                 self.note_sent(count, desk);
                 self.set_paced_deadline(desk, desk.config.timeouts.send);
-                // A full share means that the socket would take more: others first.
-                if count == share && !is_done { Flow::Yield } else { Flow::Next }
+                if has_more { Flow::Yield } else { Flow::Next }
             }
             Transferred::Later => {
+                // Until there is room, the kernel may have forgotten the file again.
+                sending.forget_residence();
                 self.can_send = false;
                 Flow::Wait
             }
@@ -193,5 +222,35 @@ impl Connection {
             Transferred::End => Flow::Close(CloseReason::ContentLost),
             Transferred::Broken => Flow::Close(CloseReason::Aborted),
         }
+    }
+}
+
+impl Sending {
+    /// Adds to `out` what is little and at hand: the lines between two parts, a small part of a file. Was there anything?
+    fn gather(&mut self, out: &mut Vec<u8>) -> bool {
+        if out.len() >= PIECE_BYTES {
+            return false;
+        }
+        match &self.body {
+            Body::Empty => self.next_part(out),
+            Body::File { length: 1..=COPIED_PART_BYTES, .. } => self.copy_part(out),
+            Body::File { .. } | Body::Bytes(_) | Body::Prepared { .. } | Body::Source { .. } | Body::Parts(_) => false,
+        }
+    }
+
+    /// Copies the rest of a part of a file, if all of it is in memory.
+    fn copy_part(&mut self, out: &mut Vec<u8>) -> bool {
+        let Body::File { file, offset, length } = &self.body else { return false };
+        let (begin, length) = (out.len(), usize::try_from(*length).unwrap_or(0));
+        out.resize(begin + length, 0);
+        let room = out.get_mut(begin..).unwrap_or_default();
+        let is_whole = page_cache::read_now(file, room, *offset).is_ok_and(|count| count == length);
+        if is_whole {
+            self.sent_bytes += length as u64;
+            self.body = Body::Empty;
+        } else {
+            out.truncate(begin);
+        }
+        is_whole
     }
 }

@@ -67,6 +67,15 @@ impl Transport {
         }
     }
 
+    /// Holds back what does not fill a segment, or no longer does.
+    pub(super) fn cork(&self, holds_back: bool) {
+        match self {
+            Self::Plain(fd) => socket::cork(fd.as_fd(), holds_back),
+            #[cfg(test)]
+            Self::Script(_) => {}
+        }
+    }
+
     /// How many of the bytes sent the peer has not acknowledged; `None` if that can't be told.
     pub(super) fn unacknowledged(&self) -> Option<u32> {
         match self {

@@ -19,6 +19,13 @@ pub(crate) fn children(pid: u32) -> Vec<u32> {
     children
 }
 
+/// The threads of a process that have this name.
+pub(crate) fn threads(pid: u32, name: &str) -> Vec<u32> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap().map(|task| task.unwrap().path());
+    let named = tasks.filter(|task| fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm.trim_end() == name));
+    named.map(|task| task.file_name().unwrap().to_str().unwrap().parse().unwrap()).collect()
+}
+
 /// The lines of /proc/PID/status by name, their values with single spaces; nothing if the process is gone.
 pub(crate) fn status(pid: u32) -> HashMap<String, String> {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();

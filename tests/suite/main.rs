@@ -10,6 +10,7 @@ mod audience;
 mod big;
 mod boards;
 mod clients;
+mod cold;
 mod conditional;
 mod errors;
 mod escape;

@@ -1,0 +1,128 @@
+//! Which bytes of a file are in memory, so that reading or sending them does not wait for a disk (preadv2(2)).
+//! Process: worker, sealed. Privileges: none. Blocks: never, but as `Residence::Near` says.
+#![allow(unsafe_code, reason = "preadv2 has no safe form")]
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+
+use nix::errno::Errno;
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, TMPFS_MAGIC, fstatfs};
+
+/// What is known of some bytes of a file before they are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Residence {
+    /// They are in memory.
+    Memory,
+    /// They are not, or nobody can tell: to read them may wait for a disk, or for another program or machine.
+    Elsewhere,
+    /// The file system can't tell, for any of its files, but is one that is read without asking.
+    Near,
+}
+
+/// Where are these bytes? Asked of the first and of the last one, as a call for each page would cost more than to send
+/// them: the kernel reads ahead and forgets in larger runs.
+#[must_use]
+pub fn residence(file: &File, offset: u64, count: usize) -> Residence {
+    let mut byte = [0];
+    let last = offset.saturating_add(count.saturating_sub(1) as u64);
+    let is_one_page = offset / SMALLEST_PAGE_BYTES == last / SMALLEST_PAGE_BYTES;
+    for at in [Some(offset), Some(last).filter(|_| !is_one_page)].into_iter().flatten() {
+        match read_now(file, &mut byte, at) {
+            Ok(1..) => {}
+            Err(error) if error.kind() == io::ErrorKind::Unsupported && is_near(file) => return Residence::Near,
+            // 0: behind the end; or as Linux 5.9 and 5.10 say that they would have to wait.
+            Ok(0) | Err(_) => return Residence::Elsewhere,
+        }
+    }
+    Residence::Memory
+}
+
+/// No page is smaller, on any machine.
+const SMALLEST_PAGE_BYTES: u64 = 4096;
+
+/// Reads a small file from its begin, if all of it can be had without waiting.
+///
+/// # Errors
+/// `WouldBlock` if not, `Unsupported` if the file system can't tell, `UnexpectedEof` if it is shorter; as pread(2).
+pub fn read_whole_now(file: &File, content: &mut [u8]) -> io::Result<()> {
+    match read_now(file, content, 0) {
+        Ok(count) if count == content.len() => Ok(()),
+        Ok(_) => Err(io::ErrorKind::WouldBlock.into()),
+        Err(error) if error.kind() == io::ErrorKind::Unsupported && is_near(file) => {
+            std::os::unix::fs::FileExt::read_exact_at(file, content, 0)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads what is in memory of the bytes from `offset`. For what is not, the kernel begins to read ahead.
+///
+/// # Errors
+/// `WouldBlock` if the first byte is not in memory, `Unsupported` if the file system can't tell; as pread(2).
+pub fn read_now(file: &File, room: &mut [u8], offset: u64) -> io::Result<usize> {
+    let offset = i64::try_from(offset).map_err(|_| Errno::EOVERFLOW)?;
+    let run = libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: room.len() };
+    // SAFETY: the one run describes `room`, which is writable and borrowed for as long as the call takes.
+    let count = unsafe { libc::preadv2(file.as_raw_fd(), &raw const run, 1, offset, libc::RWF_NOWAIT) };
+    usize::try_from(count).map_err(|_| io::Error::last_os_error())
+}
+
+/// Is this a file system that keeps all it has in memory, or one of layers, whose files nearly always lie on a local
+/// disk? Containers serve their images from the latter: each large file through a helper thread would cost them more than
+/// a rare wait does.
+fn is_near(file: &File) -> bool {
+    fstatfs(file).is_ok_and(|it| matches!(it.filesystem_type(), TMPFS_MAGIC | OVERLAYFS_SUPER_MAGIC))
+}
+
+/// Lets the kernel begin to read bytes that will be wanted soon.
+pub fn read_ahead(file: &File, offset: u64, length: u64) {
+    if let (Ok(offset), Ok(length)) = (i64::try_from(offset), i64::try_from(length)) {
+        // It is advice: who does not take it, reads them later.
+        let _ = posix_fadvise(file, offset, length, PosixFadviseAdvice::POSIX_FADV_WILLNEED);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    /// A file on a disk, of which nothing is in memory; `None` where this system's temporary files are in memory only.
+    fn forgotten(bytes: usize) -> Option<File> {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&vec![7; bytes]).unwrap();
+        file.sync_all().unwrap();
+        posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED).unwrap();
+        (residence(&file, 0, 1) == Residence::Elsewhere).then_some(file)
+    }
+
+    #[test]
+    fn bytes_are_elsewhere_until_they_were_read() {
+        const BYTES: usize = 8 << 20;
+        let Some(file) = forgotten(BYTES) else { return eprintln!("no temporary file leaves memory here") };
+        let half = BYTES as u64 / 2;
+        let mut content = vec![0; BYTES];
+        assert_eq!(read_whole_now(&file, &mut content).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(residence(&file, half, 1 << 20), Residence::Elsewhere);
+        std::os::unix::fs::FileExt::read_exact_at(&file, &mut content, 0).unwrap();
+        assert_eq!(residence(&file, half, 1 << 20), Residence::Memory);
+        assert_eq!(residence(&file, half, BYTES / 2), Residence::Memory);
+        assert_eq!(residence(&file, half, BYTES / 2 + 1), Residence::Elsewhere, "behind the end");
+        content.fill(0);
+        read_whole_now(&file, &mut content).unwrap();
+        assert!(content.iter().all(|byte| *byte == 7));
+    }
+
+    #[test]
+    fn a_file_system_in_memory_is_near() {
+        let Ok(mut file) = tempfile::tempfile_in("/dev/shm") else { return eprintln!("there is no /dev/shm here") };
+        file.write_all(b"hello").unwrap();
+        // Some kernel may learn to tell.
+        assert_ne!(residence(&file, 0, 5), Residence::Elsewhere);
+        let mut content = [0; 5];
+        read_whole_now(&file, &mut content).unwrap();
+        assert_eq!(&content, b"hello");
+    }
+}
