@@ -132,16 +132,16 @@ pub(super) fn represent(ctx: &mut Context<'_>, key: &[u8], name: &[u8], file: Fi
         ctx.tally.cache_misses += 1;
         return response;
     }
-    sendfile(ctx, name, file, &identity)
+    sendfile(ctx, key, name, file, identity)
 }
 
 /// What stands at a path; `None` for a folder.
 fn original(ctx: &mut Context<'_>, request: &Request<'_>, path: &[u8]) -> Result<Option<Original>, Missing> {
     let may_read = ctx.site.access.verbs(path, &request.visitor).contains(Verb::Read);
-    if may_read && let Some((response, identity)) = ctx.cache.lookup(ctx.root, path) {
+    if may_read && let Some((response, identity)) = ctx.cache.lookup(ctx.root, path, ctx.now) {
         return Ok(Some(Original::Cached(response, identity)));
     }
-    let file = open_beneath(ctx.root, path).map_err(Missing::Io)?;
+    let file = ctx.cache.open(ctx.root, path, ctx.now).map_err(Missing::Io)?;
     let identity = identity(&file).map_err(Missing::Io)?;
     match identity.kind {
         FileKind::Regular if !may_read => Err(Missing::Refused(Refusal::lacking(Verb::Read, "You may not read here."))),

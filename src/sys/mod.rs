@@ -23,3 +23,4 @@ pub mod process;
 pub mod random;
 pub mod signals;
 pub mod socket;
+pub mod watcher;

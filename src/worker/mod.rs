@@ -19,6 +19,7 @@ mod exchange;
 mod grants;
 mod handle;
 mod identify;
+mod intake;
 mod introduce;
 mod obey;
 mod offload;
