@@ -113,23 +113,23 @@ impl Cache {
         usize::try_from(identity.size).is_ok_and(|size| size <= self.file_bytes_limit && size < self.bytes_limit)
     }
 
-    /// The answer kept for this key (a path, or a path behind `ENCODED_KEY`) and the state of its file, if that is still
-    /// the one that was read or opened.
+    /// The answer kept for this key (a path, or a path behind `ENCODED_KEY`) and the time of its last change in nanoseconds
+    /// since the epoch, if its file is still the one that was read or opened.
     #[must_use]
-    pub fn lookup(&mut self, root: BorrowedFd<'_>, key: &[u8], now: Now) -> Option<(Response, Identity)> {
+    pub fn lookup(&mut self, root: BorrowedFd<'_>, key: &[u8], now: Now) -> Option<(Response, i128)> {
         self.watch.catch_up();
         self.key.clear();
         push_key(root, key, &mut self.key);
         let path = key.strip_prefix(&[ENCODED_KEY]).unwrap_or(key);
         if let Some(small) = self.small.get_mut(self.key.as_slice()) {
             if self.watch.is_same(&mut small.proof, root, path, &small.identity, now) {
-                return Some((response_of_small(small.prepared.clone(), small.validators), small.identity));
+                return Some((response_of_small(small.prepared.clone(), small.validators), small.identity.modified));
             }
             self.forget_small();
         } else if let Some(large) = self.large.get_mut(self.key.as_slice()) {
             if self.watch.is_same(&mut large.proof, root, path, &large.identity, now) {
                 large.is_used = true;
-                return Some((large.response(), large.identity));
+                return Some((large.response(), large.identity.modified));
             }
             self.large.pop(self.key.as_slice());
         }

@@ -59,8 +59,8 @@ fn sibling(
     if !ctx.site.access.verbs(beside, &request.visitor).contains(Verb::Read) {
         return None;
     }
-    if let Some((response, identity)) = ctx.cache.lookup(ctx.root, &key, ctx.now) {
-        let is_fresh = identity.modified >= original_modified;
+    if let Some((response, modified)) = ctx.cache.lookup(ctx.root, &key, ctx.now) {
+        let is_fresh = modified >= original_modified;
         ctx.tally.cache_hits += u64::from(is_fresh);
         return is_fresh.then_some(response);
     }

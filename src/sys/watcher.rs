@@ -75,10 +75,8 @@ impl Watcher {
     /// As fanotify_mark(2): ENOSPC when this user has too many marks; ENODEV, EXDEV, EOPNOTSUPP where the file system
     /// can't have any.
     pub fn watch_file(&self, file: impl AsFd) -> io::Result<()> {
-        let mask = MaskFlags::FAN_MODIFY
-            | MaskFlags::FAN_ATTRIB
-            | MaskFlags::FAN_MOVE_SELF
-            | MaskFlags::FAN_DELETE_SELF;
+        let mask =
+            MaskFlags::FAN_MODIFY | MaskFlags::FAN_ATTRIB | MaskFlags::FAN_MOVE_SELF | MaskFlags::FAN_DELETE_SELF;
         self.add(mask, file)
     }
 
@@ -119,6 +117,12 @@ impl Watcher {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+}
+
+impl AsFd for Watcher {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.group.as_fd()
     }
 }
 

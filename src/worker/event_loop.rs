@@ -271,6 +271,7 @@ impl EventLoop {
         self.next_tick_ms = self.desk.monotonic_ms + u64::from(TICK_MS);
         self.vitals.publish(self.board, &self.desk, &self.desk.logs);
         self.desk.cache.tick();
+        self.board.cache_watched.store(self.desk.cache.watched() as u64, Relaxed);
         if self.phase == Phase::Serving {
             self.acceptor.try_again(&self.epoll, self.connections.len());
         }

@@ -14,6 +14,7 @@ mod conditional;
 mod errors;
 mod escape;
 mod exhaustion;
+mod freshness;
 mod generated;
 mod get;
 mod hang;

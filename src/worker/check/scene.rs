@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use crate::sys::attempt;
 use crate::sys::file::open_root;
+use crate::sys::watcher::Watcher;
 
 /// The folder in a scene that is a root.
 const ROOT: &str = "root";
@@ -59,6 +60,8 @@ pub struct Scene {
     pub limit: [u64; 2],
     /// A file in the root, opened to be read as one that is served.
     pub shown: File,
+    /// What hears of changes to files, as workers have it, where that may be had.
+    pub watcher: Option<Watcher>,
     /// May anybody write anything?
     pub writes: bool,
     /// May uploads make folders?
@@ -112,6 +115,7 @@ impl Scene {
             sibling,
             log: File::options().append(true).open(folder.join("away/owned"))?,
             tcp: [socket()?, socket()?, socket()?, socket()?],
+            watcher: Watcher::new().ok(),
             leased: File::open(folder.join("away/leased"))?,
             datagrams: UnixDatagram::unbound()?,
             listener: TcpListener::bind(("127.0.0.1", 0))?,
