@@ -110,7 +110,7 @@ impl EventLoop {
                 let have_caught_up = !self.has_more_than_its_share();
                 self.acceptor.end_yield(&self.epoll, self.desk.monotonic_ms, have_caught_up);
             }
-            self.accepts_a_wake = accepts_a_wake(count);
+            self.accepts_a_wake = accepts_a_wake(count, self.desk.config.workers);
             self.desk.turn_bytes = if count + self.queue.len() > 1 { SHARED_TURN_BYTES } else { LONE_TURN_BYTES };
             let queued = self.queue.len();
             self.take_in(count);

@@ -117,6 +117,38 @@ fn pipelined_hot_small_files_share_their_calls() {
 }
 
 #[test]
+fn requests_of_one_wake_ask_once_what_has_changed() {
+    const CLIENTS: usize = 16;
+    const TURNS: usize = 50;
+    let server = server("");
+    let mut clients: Vec<Client> = (0..CLIENTS).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        assert_eq!(client.get("/hello.txt").status, 200);
+    }
+    let trace = traced("requests_of_one_wake_ask_once_what_has_changed", &server, |_| {
+        for _ in 0..TURNS {
+            for client in &mut clients {
+                client.send("GET /hello.txt HTTP/1.1\r\nHost: a\r\n\r\n");
+            }
+            for client in &mut clients {
+                assert_eq!(client.reply("GET").body.len(), 13);
+            }
+        }
+    });
+    let Some(trace) = trace else { return };
+    let rounds = rounds(&trace);
+    let received = |round: &[&str]| round.iter().filter(|call| **call == "recvfrom").count();
+    assert_eq!(rounds.iter().map(|round| received(round)).sum::<usize>(), CLIENTS * TURNS);
+    // How many requests a wake finds is the scheduler's affair; each costs two calls, and each wake two more.
+    let is_as_cheap = |round: &&Vec<&str>| {
+        let requests = received(round);
+        **round == [&["epoll_wait"][..], &vec!["recvfrom"; requests], &["read"], &vec!["sendto"; requests]].concat()
+    };
+    let others: Vec<_> = rounds.iter().filter(|round| !is_as_cheap(round)).collect();
+    assert!(others.len() <= HOUSEKEEPING_ROUNDS, "{others:?}");
+}
+
+#[test]
 fn small_upload_costs_no_more_calls_than_it_did() {
     const UPLOADS: usize = 100;
     let server = server("uploads.durability = \"none\"\n");

@@ -7,7 +7,6 @@ use std::path::Path;
 
 use super::{Act, Scene};
 use crate::sys::attempt;
-use crate::sys::file::open_root;
 
 /// In the order in which an attacker would try them.
 pub(super) const ACTS: &[Act] = &[
@@ -265,9 +264,9 @@ pub(super) const ACTS: &[Act] = &[
     },
     Act {
         name: "watch it through a descriptor",
-        call: "openat O_PATH of it, fanotify_mark without a path",
+        call: "openat of it, fanotify_mark without a path",
         attempt: |scene| {
-            let folder = open_root(Path::new(scene.path("away")?.to_string_lossy().as_ref()))?;
+            let folder = fs::File::open(Path::new(scene.path("away")?.to_string_lossy().as_ref()))?;
             attempt::watch_open(group(scene), folder.as_fd())
         },
     },

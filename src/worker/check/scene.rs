@@ -147,6 +147,7 @@ impl Scene {
             vec![self.root.as_fd(), self.uploads.as_fd(), self.log.as_fd(), self.leased.as_fd(), self.shown.as_fd()];
         fds.extend(self.tcp.iter().map(AsFd::as_fd));
         fds.extend([self.datagrams.as_fd(), self.listener.as_fd(), self.common.as_fd()]);
+        fds.extend(self.watcher.iter().map(AsFd::as_fd));
         fds.extend(self.terminal.iter().chain(&self.program).map(AsFd::as_fd));
         fds.extend(self.read_only_roots.iter().map(AsFd::as_fd));
         fds
