@@ -283,9 +283,9 @@ mod tests {
         let error = in_root(|config| config.limits.requests_per_worker = 1).unwrap_err();
         assert!(error.ends_with("or at least 100"), "{error}");
         let error = in_root(|config| config.limits.worker_memory = 20 << 20).unwrap_err();
-        assert!(error.contains("20 MiB") && error.contains("at least 48 MiB"), "{error}");
+        assert!(error.contains("20 MiB") && error.contains("at least 80 MiB"), "{error}");
         let both =
-            |config: &mut Config| (config.limits.requests_per_worker, config.limits.worker_memory) = (100, 48 << 20);
+            |config: &mut Config| (config.limits.requests_per_worker, config.limits.worker_memory) = (100, 80 << 20);
         assert_eq!(in_root(both), Ok(()));
     }
 

@@ -50,8 +50,8 @@ impl Default for Config {
             },
             limits: Limits::default(),
             timeouts: Timeouts::default(),
-            // A worker's share: a few thousand small pages. A digest costs about 250 bytes.
-            cache: Cache { bytes: 32 * MIB, file_bytes: 128 * KIB, digests: 4096 },
+            // A worker's share: ten thousand small pages. A digest costs about 250 bytes.
+            cache: Cache { bytes: 64 * MIB, file_bytes: 128 * KIB, digests: 4096 },
             log: Log { access: LogTarget::Off, error: LogTarget::Stderr },
         }
     }

@@ -28,6 +28,10 @@ impl ErrorForm {
     /// more than a 406 without reason.
     #[must_use]
     pub fn of(fields: &Fields<'_>) -> Self {
+        // Most programs say nothing, and a list of what is accepted is large.
+        if !fields.contains(FieldName::Accept) {
+            return Self::default();
+        }
         Accept::of(fields).choose(&OFFERS).unwrap_or_default()
     }
 }

@@ -14,8 +14,8 @@ use crate::sys::file::{FileKind, Identity, identity, open_beneath};
 /// The operator named the file, so it is shown even where the access rules let nobody read.
 #[must_use]
 pub fn error_page(ctx: &Context<'_>, request: &Request<'_>, response: Response) -> Response {
-    let is_asked = request.method.is_retrieval() && ErrorForm::of(request.fields) == ErrorForm::Page;
-    let Some(path) = ctx.site.error_pages.find(response.status.code()).filter(|_| is_asked) else {
+    let is_asked = || request.method.is_retrieval() && ErrorForm::of(request.fields) == ErrorForm::Page;
+    let Some(path) = ctx.site.error_pages.find(response.status.code()).filter(|_| is_asked()) else {
         return response;
     };
     let Ok((file, Identity { kind: FileKind::Regular, size, .. })) = open(ctx, path) else {

@@ -99,8 +99,8 @@ pub(super) fn keep_as_private_as(ctx: &Context<'_>, request: &Request<'_>, path:
 
 /// A regular file that may be read, as it stands there.
 pub(super) enum Original {
-    /// From the cache, and still the same.
-    Cached(Response, Identity),
+    /// From the cache, and still the same; last changed at this time.
+    Cached(Response, i128),
     /// Opened for this request.
     Opened(File, Identity),
 }
@@ -108,8 +108,10 @@ pub(super) enum Original {
 impl Original {
     /// Last change of its content, in nanoseconds since the epoch.
     pub(super) fn modified(&self) -> i128 {
-        let (Self::Cached(_, identity) | Self::Opened(_, identity)) = self;
-        identity.modified
+        match self {
+            Self::Cached(_, modified) => *modified,
+            Self::Opened(_, identity) => identity.modified,
+        }
     }
 
     /// The answer that holds it.
@@ -132,16 +134,16 @@ pub(super) fn represent(ctx: &mut Context<'_>, key: &[u8], name: &[u8], file: Fi
         ctx.tally.cache_misses += 1;
         return response;
     }
-    sendfile(ctx, name, file, &identity)
+    sendfile(ctx, key, name, file, identity)
 }
 
 /// What stands at a path; `None` for a folder.
 fn original(ctx: &mut Context<'_>, request: &Request<'_>, path: &[u8]) -> Result<Option<Original>, Missing> {
     let may_read = ctx.site.access.verbs(path, &request.visitor).contains(Verb::Read);
-    if may_read && let Some((response, identity)) = ctx.cache.lookup(ctx.root, path) {
-        return Ok(Some(Original::Cached(response, identity)));
+    if may_read && let Some((response, modified)) = ctx.cache.lookup(ctx.root, path, ctx.now) {
+        return Ok(Some(Original::Cached(response, modified)));
     }
-    let file = open_beneath(ctx.root, path).map_err(Missing::Io)?;
+    let file = ctx.cache.open(ctx.root, path, ctx.now).map_err(Missing::Io)?;
     let identity = identity(&file).map_err(Missing::Io)?;
     match identity.kind {
         FileKind::Regular if !may_read => Err(Missing::Refused(Refusal::lacking(Verb::Read, "You may not read here."))),

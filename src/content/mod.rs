@@ -2,6 +2,7 @@
 //! Process: worker, sealed. A provider sees its `Context` and the request, and makes a response, or a refusal.
 
 mod attributes;
+mod cache;
 mod commit;
 mod compress;
 mod delete;
@@ -35,6 +36,7 @@ mod temporary;
 mod tests;
 mod upload;
 mod verify;
+mod watch;
 
 use std::os::fd::BorrowedFd;
 
@@ -43,6 +45,7 @@ use crate::log::Logs;
 use crate::message::HttpDate;
 use crate::stats::{Boards, Tally};
 
+pub use cache::Cache;
 pub use compress::compress;
 pub use delete::delete;
 pub use error::{ErrorForm, error};
@@ -53,7 +56,7 @@ pub use integrity::{KnownDigests, Wanted, add_digests};
 pub use listing::listing;
 pub use media_type::MediaTypes;
 pub use perlin::perlin;
-pub use readfile::{Cache, readfile};
+pub use readfile::readfile;
 pub use redirect::redirect;
 pub use resumable::{
     UPLOAD_METHODS, UploadId, begins_upload, create as begin_upload, offer as offer_uploads, resume as resume_upload,
@@ -78,7 +81,7 @@ pub struct Context<'w> {
     pub root: BorrowedFd<'w>,
     /// The shared counters of all workers.
     pub boards: &'w Boards,
-    /// The worker's small files.
+    /// What the worker keeps of files.
     pub cache: &'w mut Cache,
     /// Digests of files that somebody has asked for.
     pub known_digests: &'w KnownDigests,

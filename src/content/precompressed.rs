@@ -8,7 +8,7 @@ use super::files::{Original, keep_as_private_as, represent};
 use super::{Context, ENCODED_KEY};
 use crate::config::{Precompressed, Verb};
 use crate::message::{AcceptEncoding, Coding, FieldName, Request, Response};
-use crate::sys::file::{FileKind, identity, open_beneath};
+use crate::sys::file::{FileKind, identity};
 
 impl Precompressed {
     const fn coding(self) -> Coding {
@@ -59,12 +59,12 @@ fn sibling(
     if !ctx.site.access.verbs(beside, &request.visitor).contains(Verb::Read) {
         return None;
     }
-    if let Some((response, identity)) = ctx.cache.lookup(ctx.root, &key) {
-        let is_fresh = identity.modified >= original_modified;
+    if let Some((response, modified)) = ctx.cache.lookup(ctx.root, &key, ctx.now) {
+        let is_fresh = modified >= original_modified;
         ctx.tally.cache_hits += u64::from(is_fresh);
         return is_fresh.then_some(response);
     }
-    let file = open_beneath(ctx.root, beside).ok()?;
+    let file = ctx.cache.open(ctx.root, beside, ctx.now).ok()?;
     let identity = identity(&file).ok()?;
     if identity.kind != FileKind::Regular || identity.modified < original_modified {
         return None;

@@ -40,7 +40,7 @@ enum Kind {
     NowBytes,
 }
 
-const COUNTERS: [Counter; 21] = {
+const COUNTERS: [Counter; 22] = {
     const fn counter(key: &'static str, words: &'static str, kind: Kind, read: fn(&Board) -> &AtomicU64) -> Counter {
         Counter { key, words, read, kind }
     }
@@ -61,6 +61,7 @@ const COUNTERS: [Counter; 21] = {
         counter("uploads", "Uploads committed", Count, |board| &board.uploads),
         counter("cache_hits", "Small files from the cache", Count, |board| &board.cache_hits),
         counter("cache_misses", "Small files read", Count, |board| &board.cache_misses),
+        counter("cache_watched", "Files and folders watched for changes", Now, |board| &board.cache_watched),
         counter("timeouts", "Connections ended by a timeout", Count, |board| &board.timeouts),
         counter("aborts", "Connections broken off", Count, |board| &board.aborts),
         counter("resident_bytes", "Memory", NowBytes, |board| &board.resident_bytes),

@@ -24,10 +24,7 @@ pub fn validate<'b>(head: &Head<'b>, fields: &'b Fields<'b>) -> Result<Request<'
         ));
     };
     let target = split_target(method, head.target)?;
-    let (raw_path, query) = match target.path_and_query.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
-        None => (target.path_and_query, None),
-    };
+    let (raw_path, query) = split_at_byte(target.path_and_query, b'?');
     Ok(Request {
         method,
         version,
@@ -42,6 +39,15 @@ pub fn validate<'b>(head: &Head<'b>, fields: &'b Fields<'b>) -> Result<Request<'
         asterisk: target.asterisk,
         visitor: Visitor::default(),
     })
+}
+
+/// What stands before the first such byte, and what behind it. On the hot path: `str::split_once` takes several times as
+/// long for texts so short.
+fn split_at_byte(text: &str, byte: u8) -> (&str, Option<&str>) {
+    match memchr::memchr(byte, text.as_bytes()) {
+        Some(at) => (text.get(..at).unwrap_or_default(), text.get(at + 1..)),
+        None => (text, None),
+    }
 }
 
 fn bad_request(detail: &'static str) -> Refusal {
@@ -109,15 +115,16 @@ fn is_authority(text: &str) -> bool {
             }
             ("v6", port)
         }
-        None => text.split_at(text.find(':').unwrap_or(text.len())),
+        None => text.split_at(memchr::memchr(b':', text.as_bytes()).unwrap_or(text.len())),
     };
     let is_host_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(&byte);
     let port_is_one = match port.strip_prefix(':') {
         Some(digits) => digits.len() <= 5 && digits.bytes().all(|byte| byte.is_ascii_digit()),
         None => port.is_empty(),
     };
-    let escapes_are_whole = host.split('%').skip(1).all(|rest| {
-        rest.as_bytes().first_chunk().is_some_and(|digits: &[u8; 2]| digits.iter().all(u8::is_ascii_hexdigit))
+    let escapes_are_whole = memchr::memchr_iter(b'%', host.as_bytes()).all(|at| {
+        let digits = host.as_bytes().get(at + 1..at + 3);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
     });
     // An empty Host is what RFC 9112 wants for a target without authority.
     port_is_one && host.bytes().all(is_host_byte) && escapes_are_whole

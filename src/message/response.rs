@@ -7,8 +7,9 @@ use arrayvec::ArrayVec;
 
 use super::{Body, BodySink, ETag, FieldName, HttpDate, Job, Refusal, Status, Work};
 
-/// How many fields a provider may add to what `format` writes by itself.
-const RESPONSE_FIELD_LIMIT: usize = 12;
+/// So many lines are kept in the response itself, which is enough for what is asked for most, and small enough to be
+/// moved from box to box: a response is moved a dozen times before it is formatted.
+const INLINE_FIELDS: usize = 4;
 
 /// A field value that is cheap to make and to move.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,18 +57,28 @@ impl From<String> for Value {
 
 /// The field lines of a response that its provider chose.
 #[derive(Debug, Clone, Default)]
-pub struct ResponseFields(ArrayVec<(FieldName, Value), RESPONSE_FIELD_LIMIT>);
+pub struct ResponseFields {
+    first: ArrayVec<(FieldName, Value), INLINE_FIELDS>,
+    /// Those that come after as many as there is room for.
+    rest: Vec<(FieldName, Value)>,
+}
 
 impl ResponseFields {
-    /// Adds a line. One too many is a mistake in fileserv: it is left out, and a debug build stops.
+    /// Adds a line.
     pub fn push(&mut self, name: FieldName, value: impl Into<Value>) {
-        let fits = self.0.try_push((name, value.into())).is_ok();
-        debug_assert!(fits, "a response has more fields than RESPONSE_FIELD_LIMIT");
+        let line = (name, value.into());
+        if self.rest.is_empty() {
+            if let Err(full) = self.first.try_push(line) {
+                self.rest.push(full.element());
+            }
+        } else {
+            self.rest.push(line);
+        }
     }
 
     /// Says that the answer depends on this field of the request too, in the one line that there is.
     pub fn vary_by(&mut self, name: FieldName) {
-        let line = self.0.iter_mut().find(|(line, _)| *line == FieldName::Vary);
+        let line = self.first.iter_mut().chain(&mut self.rest).find(|(line, _)| *line == FieldName::Vary);
         match line {
             Some((_, Value::Text(names))) => *names = Cow::Owned(format!("{names}, {}", name.text())),
             Some((_, Value::Number(_) | Value::Date(_) | Value::Tag(_) | Value::Range(_))) => {}
@@ -77,18 +88,19 @@ impl ResponseFields {
 
     /// The lines in the order in which they were added.
     pub fn iter(&self) -> impl Iterator<Item = &(FieldName, Value)> {
-        self.0.iter()
+        self.first.iter().chain(&self.rest)
     }
 
     /// The first line of this name.
     #[must_use]
     pub fn find(&self, name: FieldName) -> Option<&Value> {
-        self.0.iter().find(|(n, _)| *n == name).map(|(_, value)| value)
+        self.iter().find(|(n, _)| *n == name).map(|(_, value)| value)
     }
 
     /// Takes away every line that `keep` refuses.
     pub fn retain(&mut self, mut keep: impl FnMut(FieldName) -> bool) {
-        self.0.retain(|(name, _)| keep(*name));
+        self.first.retain(|(name, _)| keep(*name));
+        self.rest.retain(|(name, _)| keep(*name));
     }
 }
 

@@ -84,6 +84,8 @@ numbers! {
     cache_hits,
     /// Small files read from the file system.
     cache_misses,
+    /// Files and folders of which the kernel tells the worker that they change; 0 where it tells nothing.
+    cache_watched,
     /// Connections ended by a timeout.
     timeouts,
     /// Connections ended by an error of the socket or a client that went away in the middle.
@@ -111,7 +113,7 @@ impl Board {
     pub fn leave(&self, unasked: bool) {
         let of_the_worker =
             [&self.pid, &self.state, &self.ready_since, &self.heartbeat, &self.resident_bytes, &self.private_bytes];
-        for fact in of_the_worker.into_iter().chain([&self.connections, &self.clients]) {
+        for fact in of_the_worker.into_iter().chain([&self.connections, &self.clients, &self.cache_watched]) {
             fact.store(0, Relaxed);
         }
         if unasked {

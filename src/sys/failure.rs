@@ -36,6 +36,12 @@ impl OpenFailure {
     }
 }
 
+/// What openat2(2) says where nothing is.
+#[must_use]
+pub fn absent() -> io::Error {
+    Errno::ENOENT.into()
+}
+
 /// Why a file could not be written, made, renamed or removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WriteFailure {

@@ -162,6 +162,14 @@ pub fn identity_at(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<Identity> {
     Ok(Identity::of(&fstatat(root, relative(path), AtFlags::empty())?))
 }
 
+/// The same, but of a symlink at the end of the path itself.
+///
+/// # Errors
+/// As fstatat(2).
+pub fn identity_of_path(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<Identity> {
+    Ok(Identity::of(&fstatat(root, relative(path), AtFlags::AT_SYMLINK_NOFOLLOW)?))
+}
+
 /// Asks what an entry of an open folder is, not following a symlink.
 ///
 /// # Errors

@@ -26,3 +26,4 @@ pub mod process;
 pub mod random;
 pub mod signals;
 pub mod socket;
+pub mod watcher;

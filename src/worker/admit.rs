@@ -12,9 +12,12 @@ use crate::sys::socket::Peer;
 /// until the next one.
 const EVENTS_AN_ACCEPT: usize = 8;
 
-/// How many connections a wake with this many events takes of each listener.
-pub(super) fn accepts_a_wake(events: usize) -> usize {
-    1 + events / EVENTS_AN_ACCEPT
+/// A worker without others leaves none to anybody; those that it has are not to wait longer than for this many.
+const ACCEPTS_OF_ONE: usize = 32;
+
+/// How many connections a wake with this many events takes of each listener, where there are so many workers.
+pub(super) fn accepts_a_wake(events: usize, workers: u16) -> usize {
+    if workers == 1 { ACCEPTS_OF_ONE } else { 1 + events / EVENTS_AN_ACCEPT }
 }
 
 impl EventLoop {

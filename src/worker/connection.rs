@@ -191,9 +191,15 @@ impl Connection {
     /// Gives the connection one turn: as many steps as are possible now, up to a bound.
     #[doc(alias = "process_connection")]
     pub(super) fn process(&mut self, buffer: &mut [u8], desk: &mut Desk) -> Step {
-        let mut input = Input { end: self.received.len().min(buffer.len()), ..Input::default() };
-        if let (Some(room), Some(kept)) = (buffer.get_mut(..input.end), self.received.get(..input.end)) {
-            room.copy_from_slice(kept);
+        self.process_taken(&[], buffer, desk)
+    }
+
+    /// The same with bytes that were received before its turn (`intake.rs`); then it had kept none.
+    pub(super) fn process_taken(&mut self, taken: &[u8], buffer: &mut [u8], desk: &mut Desk) -> Step {
+        let bytes = if taken.is_empty() { self.received.as_slice() } else { taken };
+        let mut input = Input { end: bytes.len().min(buffer.len()), received: taken.len(), ..Input::default() };
+        if let (Some(room), Some(bytes)) = (buffer.get_mut(..input.end), bytes.get(..input.end)) {
+            room.copy_from_slice(bytes);
         }
         let mut flow = Flow::Yield;
         for _ in 0..STEPS_A_TURN {

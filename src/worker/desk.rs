@@ -27,7 +27,7 @@ pub(super) struct Desk {
     pub(super) roots: Arc<Sites<OwnedFd>>,
     /// All boards.
     pub(super) boards: Boards,
-    /// Small files.
+    /// What is kept of files.
     pub(super) cache: Cache,
     /// Digests of files.
     pub(super) known_digests: KnownDigests,

@@ -12,6 +12,7 @@ use super::admit::accepts_a_wake;
 use super::close_reason::CloseReason;
 use super::connection::{Connection, Flow, Step, Token};
 use super::desk::Desk;
+use super::intake::Intake;
 use super::offload::Outcome;
 use super::sweep::Sweeper;
 use super::vitals::Vitals;
@@ -56,7 +57,8 @@ pub(super) struct EventLoop {
     downloads: VecDeque<Token>,
     pub(super) desk: Desk,
     #[doc(alias = "TMP_BUF")]
-    buffer: Box<[u8]>,
+    pub(super) buffer: Box<[u8]>,
+    pub(super) intake: Intake,
     pub(super) sweeper: Option<Sweeper>,
     pub(super) board: &'static Board,
     pub(super) vitals: Vitals,
@@ -84,6 +86,7 @@ impl EventLoop {
             downloads: VecDeque::new(),
             desk,
             buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
+            intake: Intake::default(),
             sweeper,
             board,
             vitals,
@@ -115,12 +118,13 @@ impl EventLoop {
                 let have_caught_up = !self.has_more_than_its_share();
                 self.acceptor.end_yield(&self.epoll, self.desk.monotonic_ms, have_caught_up);
             }
-            self.accepts_a_wake = accepts_a_wake(count);
+            self.accepts_a_wake = accepts_a_wake(count, self.desk.config.workers);
             self.desk.turn_bytes = if count + waiting > 1 { SHARED_TURN_BYTES } else { LONE_TURN_BYTES };
             let queued = self.queue.len();
+            self.take_in(count);
             for index in 0..count {
                 if let Some(event) = self.epoll.event(index) {
-                    self.dispatch(event, control);
+                    self.dispatch(index, event, control);
                 }
             }
             self.give_turns(queued);
@@ -141,14 +145,16 @@ impl EventLoop {
         Ok(())
     }
 
-    fn dispatch(&mut self, event: Event, control: &WorkerEnd) {
+    fn dispatch(&mut self, index: usize, event: Event, control: &WorkerEnd) {
         match event.token {
             CONTROL => self.obey(control),
             HELPERS => self.collect_outcomes(),
             listener @ LOWEST_SPECIAL.. => self.accept(listener),
             number => {
                 let token = Token::from_number(number);
-                if let Some(connection) = self.find(token) {
+                if self.intake.has(index) {
+                    self.turn_with_taken(token, index);
+                } else if let Some(connection) = self.find(token) {
                     connection.note(event);
                     if event.broken {
                         self.process_or_drop_broken(token);
@@ -162,7 +168,7 @@ impl EventLoop {
         }
     }
 
-    fn find(&mut self, token: Token) -> Option<&mut Connection> {
+    pub(super) fn find(&mut self, token: Token) -> Option<&mut Connection> {
         self.connections.get_mut(token.key as usize).filter(|connection| connection.token == token)
     }
 
@@ -186,7 +192,7 @@ impl EventLoop {
     }
 
     /// What a turn led to.
-    fn after(&mut self, token: Token, step: Step) {
+    pub(super) fn after(&mut self, token: Token, step: Step) {
         if let Step::Close(reason) = step {
             return self.close(token, reason);
         }
@@ -311,6 +317,8 @@ impl EventLoop {
     fn tick(&mut self) {
         self.next_tick_ms = self.desk.monotonic_ms + u64::from(TICK_MS);
         self.vitals.publish(self.board, &self.desk, &self.desk.logs);
+        self.desk.cache.tick();
+        self.board.cache_watched.store(self.desk.cache.watched() as u64, Relaxed);
         if self.phase == Phase::Serving {
             self.acceptor.try_again(&self.epoll, self.connections.len());
         }

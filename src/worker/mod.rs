@@ -21,6 +21,7 @@ mod grants;
 mod hand_over;
 mod handle;
 mod identify;
+mod intake;
 mod introduce;
 mod obey;
 mod offload;

@@ -20,7 +20,7 @@ use crate::content::MediaTypes;
 use crate::heritage::Heritage;
 use crate::log::{LatestLogs, Level};
 use crate::stats::WorkerState;
-use crate::sys::{credentials, epoll::Epoll, file, inherited, limits};
+use crate::sys::{credentials, epoll::Epoll, file, inherited, limits, watcher::Watcher};
 
 /// Runs until the supervisor orders the end. Failure means that the worker could not be sealed or could not wait.
 #[must_use]
@@ -40,6 +40,7 @@ pub fn run(heritage: Heritage) -> ExitCode {
 pub(super) struct Sealed {
     vitals: Vitals,
     epoll: Epoll,
+    watcher: Option<Watcher>,
     media_types: MediaTypes,
     offload: Offload,
     sweeper: Option<Sweeper>,
@@ -67,6 +68,8 @@ pub(super) fn seal(heritage: &Heritage, logs: &LatestLogs) -> Result<Sealed, Box
     // 3. What the seal would forbid to open or make.
     let vitals = Vitals::open(&heritage.logs);
     let epoll = Epoll::new()?;
+    // Not to be had everywhere: without it, what is kept of files is compared at each use.
+    let watcher = Watcher::new().ok();
     let media_types = MediaTypes::of_system().unwrap_or_else(|error| {
         heritage.logs.error(Level::Warning, format_args!("/etc/mime.types: {error}; media types are guessed"));
         MediaTypes::default()
@@ -90,11 +93,11 @@ pub(super) fn seal(heritage: &Heritage, logs: &LatestLogs) -> Result<Sealed, Box
     }
     file::probe_beneath(heritage.roots.default.as_fd())
         .map_err(|error| format!("openat2(2) is refused here: {error}"))?;
-    Ok(Sealed { vitals, epoll, media_types, offload, sweeper, seal })
+    Ok(Sealed { vitals, epoll, watcher, media_types, offload, sweeper, seal })
 }
 
 fn serve(mut heritage: Heritage, logs: &LatestLogs) -> Result<(), Box<dyn std::error::Error>> {
-    let Sealed { vitals, epoll, media_types, offload, sweeper, seal } = seal(&heritage, logs)?;
+    let Sealed { vitals, epoll, watcher, media_types, offload, sweeper, seal } = seal(&heritage, logs)?;
     // Who kept them after a rotation would keep files that an operator wants to be rid of.
     drop(heritage.logs);
 
@@ -105,6 +108,7 @@ fn serve(mut heritage: Heritage, logs: &LatestLogs) -> Result<(), Box<dyn std::e
     let board = heritage.board;
     let mut desk = Desk::new(config, heritage.roots, heritage.boards, media_types, offload, logs.clone(), now)?;
     desk.credentials = heritage.credentials;
+    desk.cache.hear_from(watcher);
     let acceptor = Acceptor::new(heritage.entrances, desk.config.limits.connections);
     let seal = desk.boards.seal.clone();
     let mut event_loop = EventLoop::new(epoll, acceptor, desk, sweeper, board, vitals);

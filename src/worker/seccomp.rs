@@ -217,6 +217,9 @@ fn looked_at(needs: Needs) -> Vec<(c_long, Vec<Argument>)> {
         (libc::SYS_tgkill, vec![Is(0, own_process), Is(2, bits(libc::SIGABRT))]),
         // Last words go where the error log goes, also after it was opened anew.
         (libc::SYS_dup3, vec![Is(1, bits(libc::STDERR_FILENO))]),
+        // Hearing of changes to files, by descriptor only (a null path): a folder that Landlock does not let us open can't
+        // be watched either.
+        (libc::SYS_fanotify_mark, vec![IsNull(4)]),
         // How much of what was sent the peer has not acknowledged. Not FIONBIO, see F_SETFL.
         (libc::SYS_ioctl, vec![Is(1, ioctl(libc::TIOCOUTQ))]),
     ];

@@ -22,6 +22,7 @@ const NUMBERS: &[(libc::c_long, i64)] = &[
     (libc::SYS_exit, 93),
     (libc::SYS_exit_group, 94),
     (libc::SYS_fadvise64, 223),
+    (libc::SYS_fanotify_mark, 263),
     (libc::SYS_fallocate, 47),
     (libc::SYS_fchmod, 52),
     (libc::SYS_fchown, 55),

@@ -19,6 +19,7 @@ use crate::log::{LatestLogs, Logs};
 use crate::stats::Boards;
 use crate::sys::epoll::{Epoll, Event};
 use crate::sys::file::open_root;
+use crate::sys::watcher::Watcher;
 
 /// A client: pieces that arrive one by one, the end of the stream, and everything that was sent to it.
 pub(super) struct Script {
@@ -97,6 +98,7 @@ pub(super) fn desk_of(config: Config) -> Desk {
     let offload = Offload::start().unwrap();
     let mut desk =
         Desk::new(Arc::new(config), roots, boards, MediaTypes::default(), offload, LatestLogs::new(logs), now).unwrap();
+    desk.cache.hear_from(Watcher::new().ok());
     // Small, so that the files of a test take several turns.
     desk.turn_bytes = 1000;
     desk

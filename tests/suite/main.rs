@@ -15,6 +15,7 @@ mod conditional;
 mod errors;
 mod escape;
 mod exhaustion;
+mod freshness;
 mod generated;
 mod get;
 mod hang;

@@ -113,6 +113,14 @@ attempts! {
     /// fanotify_init(2).
     fn watch_all_files() = SYS_fanotify_init(libc::FAN_REPORT_FID, 0);
 
+    /// fanotify_mark(2) of a path: what happens there is told.
+    fn watch_path(group: BorrowedFd<'_>, path: &CStr) = SYS_fanotify_mark(
+        group.as_raw_fd(), libc::FAN_MARK_ADD, libc::FAN_CREATE | libc::FAN_ONDIR, libc::AT_FDCWD, path.as_ptr());
+
+    /// fanotify_mark(2) of an open file or folder.
+    fn watch_open(group: BorrowedFd<'_>, folder: BorrowedFd<'_>) = SYS_fanotify_mark(
+        group.as_raw_fd(), libc::FAN_MARK_ADD, libc::FAN_CREATE | libc::FAN_ONDIR, folder.as_raw_fd(), NONE);
+
     /// name_to_handle_at(2): a name that works without a path.
     fn handle_of(path: &CStr) =
         SYS_name_to_handle_at(libc::AT_FDCWD, path.as_ptr(), handle().as_mut_ptr(), [0_i32; 1].as_mut_ptr(), 0);

@@ -2,9 +2,10 @@
 //! Process: a worker of `--check-sandbox`, sealed.
 
 use std::fs;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::path::Path;
 
-use super::Act;
+use super::{Act, Scene};
 use crate::sys::attempt;
 
 /// In the order in which an attacker would try them.
@@ -257,6 +258,19 @@ pub(super) const ACTS: &[Act] = &[
     Act { name: "watch files elsewhere", call: "inotify_init1", attempt: |_| attempt::watch_files() },
     Act { name: "watch all files", call: "fanotify_init", attempt: |_| attempt::watch_all_files() },
     Act {
+        name: "watch a folder outside the root",
+        call: "fanotify_mark of an absolute path",
+        attempt: |scene| attempt::watch_path(group(scene), &scene.path("away")?),
+    },
+    Act {
+        name: "watch it through a descriptor",
+        call: "openat of it, fanotify_mark without a path",
+        attempt: |scene| {
+            let folder = fs::File::open(Path::new(scene.path("away")?.to_string_lossy().as_ref()))?;
+            attempt::watch_open(group(scene), folder.as_fd())
+        },
+    },
+    Act {
         name: "name a file without a path",
         call: "name_to_handle_at of a file outside the root",
         attempt: |scene| attempt::handle_of(&scene.path("secret")?),
@@ -267,6 +281,11 @@ pub(super) const ACTS: &[Act] = &[
         attempt: |scene| attempt::open_handle(scene.log.as_fd()),
     },
 ];
+
+/// What a worker hears of changes by; where there is none, any descriptor.
+fn group(scene: &Scene) -> BorrowedFd<'_> {
+    scene.watcher.as_ref().map_or(scene.log.as_fd(), AsFd::as_fd)
+}
 
 /// The first that was possible, or the last refusal.
 fn any(attempts: impl Iterator<Item = std::io::Result<()>>) -> std::io::Result<()> {

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use crate::sys::attempt;
 use crate::sys::file::open_root;
+use crate::sys::watcher::Watcher;
 
 /// The folder in a scene that is a root.
 const ROOT: &str = "root";
@@ -62,6 +63,8 @@ pub struct Scene {
     pub limit: [u64; 2],
     /// A file in the root, opened to be read as one that is served.
     pub shown: File,
+    /// What hears of changes to files, as workers have it, where that may be had.
+    pub watcher: Option<Watcher>,
     /// May anybody write anything?
     pub writes: bool,
     /// May uploads make folders?
@@ -116,6 +119,7 @@ impl Scene {
             supervisor,
             sibling,
             log: File::options().append(true).open(folder.join("away/owned"))?,
+            watcher: Watcher::new().ok(),
             leased: File::open(folder.join("away/leased"))?,
             datagrams: UnixDatagram::unbound()?,
             listener,
@@ -149,6 +153,7 @@ impl Scene {
             vec![self.root.as_fd(), self.uploads.as_fd(), self.log.as_fd(), self.leased.as_fd(), self.shown.as_fd()];
         fds.extend(self.tcp.iter().flatten().map(AsFd::as_fd));
         fds.extend([self.datagrams.as_fd(), self.listener.as_fd(), self.common.as_fd()]);
+        fds.extend(self.watcher.iter().map(AsFd::as_fd));
         fds.extend(self.terminal.iter().chain(&self.program).map(AsFd::as_fd));
         fds.extend(self.read_only_roots.iter().map(AsFd::as_fd));
         fds

@@ -1,0 +1,309 @@
+//! What a worker keeps of the files that are asked for: small ones whole, large ones open, and names of none.
+//! Process: worker, sealed. Blocks: as opening a file does, where something is not kept.
+//! Nothing is used before `watch` has said, or a look at the file system, that it is still true.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io;
+use std::num::NonZeroUsize;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::Arc;
+
+use lru::LruCache;
+
+use super::files::{is_settled, validators_of};
+use super::watch::{Proof, Watch, is_absent};
+use super::{ENCODED_KEY, Now};
+use crate::message::{Body, Prepared, Response, Status, Validators, Value};
+use crate::sys::failure;
+use crate::sys::file::{Identity, open_beneath};
+use crate::sys::watcher::Watcher;
+
+/// Large files that are kept open. They cost a descriptor each, and the room of one that was removed.
+const OPEN_FILES: NonZeroUsize = NonZeroUsize::new(64).unwrap();
+/// Names of no file that are kept; more than a site links to in vain, and too few for a scanner to fill the memory.
+const MISSING_NAMES: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
+/// Longer ones are looked for each time.
+const MISSING_NAME_BYTES: usize = 512;
+
+/// What one worker keeps. A key is the descriptor of the root and the path beneath it: two sites may have different files
+/// at one path.
+pub struct Cache {
+    small: LruCache<Box<[u8]>, Small>,
+    large: LruCache<Box<[u8]>, Large>,
+    missing: LruCache<Box<[u8]>, Proof>,
+    /// What the small files weigh.
+    bytes: usize,
+    bytes_limit: usize,
+    file_bytes_limit: usize,
+    watch: Watch,
+    /// Where the key of a look-up is made, so that none costs an allocation.
+    key: Vec<u8>,
+}
+
+/// A small file as it was when it was read.
+struct Small {
+    identity: Identity,
+    proof: Proof,
+    validators: Validators,
+    prepared: Arc<Prepared>,
+}
+
+/// A large file as it was when it was opened.
+struct Large {
+    identity: Identity,
+    proof: Proof,
+    validators: Validators,
+    content_type: Cow<'static, str>,
+    file: Arc<File>,
+    /// Has anybody asked for it since the last look?
+    is_used: bool,
+}
+
+impl Cache {
+    /// An empty cache with the configured bounds. What it keeps is compared at each use, until there is a watcher.
+    #[must_use]
+    pub fn new(config: &crate::config::Cache) -> Self {
+        Self {
+            small: LruCache::unbounded(),
+            large: bounded(OPEN_FILES),
+            missing: bounded(MISSING_NAMES),
+            bytes: 0,
+            bytes_limit: config.bytes,
+            file_bytes_limit: config.file_bytes,
+            watch: Watch::new(None),
+            key: Vec::new(),
+        }
+    }
+
+    /// From now on changes are told, if there is somebody to tell them.
+    pub fn hear_from(&mut self, watcher: Option<Watcher>) {
+        self.watch = Watch::new(watcher);
+    }
+
+    /// Something was received, maybe a request for what has changed this moment: whatever happened until now is heard
+    /// before anything is used.
+    pub fn fall_behind(&mut self) {
+        self.watch.fall_behind();
+    }
+
+    /// How many files and folders are watched.
+    #[must_use]
+    pub fn watched(&self) -> usize {
+        self.watch.marks()
+    }
+
+    /// Once a second: closes files that nobody asks for, so that a removed one gives its room back, and takes what the
+    /// kernel has to tell, before it is too much.
+    pub fn tick(&mut self) {
+        self.watch.fall_behind();
+        self.watch.catch_up();
+        self.watch.tidy(self.small.len() + self.large.len() + self.missing.len());
+        while self.large.peek_lru().is_some_and(|(_, oldest)| !oldest.is_used) {
+            self.large.pop_lru();
+        }
+        for (_, large) in self.large.iter_mut() {
+            large.is_used = false;
+        }
+    }
+
+    /// Is this file small enough to be read at once?
+    #[must_use]
+    pub fn takes(&self, identity: &Identity) -> bool {
+        usize::try_from(identity.size).is_ok_and(|size| size <= self.file_bytes_limit && size < self.bytes_limit)
+    }
+
+    /// The answer kept for this key (a path, or a path behind `ENCODED_KEY`) and the time of its last change in nanoseconds
+    /// since the epoch, if its file is still the one that was read or opened.
+    #[must_use]
+    pub fn lookup(&mut self, root: BorrowedFd<'_>, key: &[u8], now: Now) -> Option<(Response, i128)> {
+        self.watch.catch_up();
+        self.key.clear();
+        push_key(root, key, &mut self.key);
+        let path = key.strip_prefix(&[ENCODED_KEY]).unwrap_or(key);
+        if let Some(small) = self.small.get_mut(self.key.as_slice()) {
+            if self.watch.is_same(&mut small.proof, root, path, &small.identity, now) {
+                return Some((response_of_small(small.prepared.clone(), small.validators), small.identity.modified));
+            }
+            self.forget_small();
+        } else if let Some(large) = self.large.get_mut(self.key.as_slice()) {
+            if self.watch.is_same(&mut large.proof, root, path, &large.identity, now) {
+                large.is_used = true;
+                return Some((large.response(), large.identity.modified));
+            }
+            self.large.pop(self.key.as_slice());
+        }
+        None
+    }
+
+    /// Opens a file or folder as `open_beneath` does, unless it is known that nothing is there.
+    ///
+    /// # Errors
+    /// As `open_beneath`.
+    pub fn open(&mut self, root: BorrowedFd<'_>, path: &[u8], now: Now) -> io::Result<File> {
+        self.watch.catch_up();
+        self.key.clear();
+        push_key(root, path, &mut self.key);
+        let proof = self.missing.get_mut(self.key.as_slice());
+        if proof.is_some_and(|proof| self.watch.is_missing(proof, now)) {
+            return Err(failure::absent());
+        }
+        let outcome = open_beneath(root, path);
+        if is_absent(&outcome) && self.watch.is_on() && path.len() <= MISSING_NAME_BYTES {
+            self.note_missing(root, path, now);
+        }
+        outcome
+    }
+
+    /// A name that is asked for twice is watched.
+    fn note_missing(&mut self, root: BorrowedFd<'_>, path: &[u8], now: Now) {
+        match self.missing.get_mut(self.key.as_slice()) {
+            Some(proof) => self.watch.believe_missing(proof, root, path, now),
+            None => {
+                self.missing.put(self.key.as_slice().into(), Proof::default());
+            }
+        }
+    }
+
+    /// Forgets the small file whose key was made last.
+    fn forget_small(&mut self) {
+        if let Some((key, small)) = self.small.pop_entry(self.key.as_slice()) {
+            self.bytes = self.bytes.saturating_sub(weight(&key, &small.prepared));
+        }
+    }
+
+    /// Keeps a small file.
+    fn insert(&mut self, root: BorrowedFd<'_>, key: &[u8], small: Small) {
+        self.key.clear();
+        push_key(root, key, &mut self.key);
+        self.forget_small();
+        self.bytes += weight(&self.key, &small.prepared);
+        self.small.put(self.key.as_slice().into(), small);
+        while self.bytes > self.bytes_limit
+            && let Some((key, oldest)) = self.small.pop_lru()
+        {
+            self.bytes = self.bytes.saturating_sub(weight(&key, &oldest.prepared));
+        }
+    }
+
+    /// The answer that holds a small file, which is kept, unless it was written this moment: then it can change again
+    /// without new time stamps.
+    pub(super) fn keep_small(
+        &mut self,
+        root: BorrowedFd<'_>,
+        key: &[u8],
+        identity: Identity,
+        prepared: Arc<Prepared>,
+        now: Now,
+    ) -> Response {
+        let validators = validators_of(&identity, now);
+        if is_settled(&identity, now) {
+            let small = Small { identity, proof: Proof::default(), validators, prepared: prepared.clone() };
+            self.insert(root, key, small);
+        }
+        response_of_small(prepared, validators)
+    }
+
+    /// The answer that holds a large file, which is kept open; as for a small one.
+    pub(super) fn keep_large(
+        &mut self,
+        root: BorrowedFd<'_>,
+        key: &[u8],
+        identity: Identity,
+        content_type: Cow<'static, str>,
+        file: File,
+        now: Now,
+    ) -> Response {
+        let (validators, file) = (validators_of(&identity, now), Arc::new(file));
+        let large = Large { identity, proof: Proof::default(), validators, content_type, file, is_used: true };
+        let response = large.response();
+        if is_settled(&identity, now) && self.bytes_limit > 0 {
+            self.key.clear();
+            push_key(root, key, &mut self.key);
+            self.large.put(self.key.as_slice().into(), large);
+        }
+        response
+    }
+}
+
+impl Large {
+    fn response(&self) -> Response {
+        let body = Body::File { file: self.file.clone(), offset: 0, length: self.identity.size };
+        let mut response = Response::with_body(Status::OK, Value::Text(self.content_type.clone()), body);
+        response.validators = self.validators;
+        response.accepts_ranges = true;
+        response
+    }
+}
+
+fn response_of_small(prepared: Arc<Prepared>, validators: Validators) -> Response {
+    let mut response = Response::new(Status::OK);
+    response.validators = validators;
+    response.accepts_ranges = true;
+    let length = prepared.content.len();
+    response.body = Body::Prepared { prepared, offset: 0, length };
+    response
+}
+
+/// Bounded, but without the room for all of it from the start.
+fn bounded<V>(limit: NonZeroUsize) -> LruCache<Box<[u8]>, V> {
+    let mut map = LruCache::unbounded();
+    map.resize(limit);
+    map
+}
+
+/// A worker's roots stay open as long as it lives, so the number of a descriptor means one root.
+fn push_key(root: BorrowedFd<'_>, key_of_root: &[u8], key: &mut Vec<u8>) {
+    key.extend_from_slice(&root.as_raw_fd().to_ne_bytes());
+    key.extend_from_slice(key_of_root);
+}
+
+/// What an entry costs: its parts, and about what the map and the allocator add.
+fn weight(key: &[u8], prepared: &Prepared) -> usize {
+    const OVERHEAD_BYTES: usize = 416;
+    key.len() + prepared.field_lines.len() + prepared.content.len() + OVERHEAD_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Digests;
+    use crate::sys::file::identity;
+    use std::os::fd::AsFd;
+
+    const LIMITS: crate::config::Cache = crate::config::Cache { bytes: 10_000, file_bytes: 5_000, digests: 0 };
+
+    fn entry(bytes: usize) -> Small {
+        let folder = tempfile::tempfile().unwrap();
+        let (content, digests) = (vec![0; bytes].into(), Digests::default());
+        Small {
+            identity: identity(&folder).unwrap(),
+            proof: Proof::default(),
+            validators: Validators::default(),
+            prepared: Arc::new(Prepared { field_lines: Box::default(), content_type: "".into(), content, digests }),
+        }
+    }
+
+    #[test]
+    fn the_cache_stays_within_its_bounds_and_drops_the_least_used() {
+        let mut cache = Cache::new(&LIMITS);
+        let (root, other) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+        let key = |root: &File, path: &[u8]| {
+            let mut key = Vec::new();
+            push_key(root.as_fd(), path, &mut key);
+            key
+        };
+        let [a, b] = [b"/a", b"/b"].map(|path| key(&root, path));
+        cache.insert(root.as_fd(), b"/a", entry(4_000));
+        cache.insert(root.as_fd(), b"/b", entry(4_000));
+        assert!(cache.small.get(a.as_slice()).is_some());
+        assert!(!cache.small.contains(key(&other, b"/a").as_slice()), "the other site's file");
+        cache.insert(root.as_fd(), b"/c", entry(4_000));
+        assert!(cache.bytes <= 10_000);
+        assert!(cache.small.contains(a.as_slice()) && !cache.small.contains(b.as_slice()));
+        cache.insert(root.as_fd(), b"/a", entry(10));
+        cache.insert(root.as_fd(), b"/c", entry(10));
+        cache.forget_small();
+        assert_eq!(cache.bytes, weight(&a, &entry(10).prepared));
+    }
+}

@@ -1,0 +1,256 @@
+//! What is known of a file stays true until the kernel tells of a change: what it has told is read before anything that
+//! is kept is used, and after the last bytes of a request have come, so no answer is older than its request.
+//! Process: worker, sealed. Trusts: nothing of a path. Blocks: as opening a file does, once a second and file at most.
+//! Watched are the file itself and every folder from the root down to it, so that neither can be exchanged unseen. What
+//! the kernel does not tell of (mapped memory, mounts) is found by a comparison in every second.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+use super::Now;
+use crate::sys::file::{
+    FileKind, Identity, identity, identity_at, identity_of_entry, identity_of_path, open_beneath, open_entry,
+};
+use crate::sys::watcher::{Watcher, tells_of_all_changes};
+
+/// The changes that one worker hears of.
+pub(super) struct Watch {
+    /// `None` where the kernel tells nothing: everything is compared at each use.
+    watcher: Option<Watcher>,
+    /// Has anything been received since the watch was last read?
+    is_behind: bool,
+    heard: Heard,
+    /// Folders that are watched with all above them, by root and path.
+    folders: HashSet<Box<[u8]>>,
+    /// How many marks were set since there was none.
+    marks: usize,
+}
+
+/// How often something was heard of; only whether it is the same as before matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Heard {
+    files: u32,
+    names: u32,
+    folders: u32,
+}
+
+/// Why something kept is believed to be true still.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Proof {
+    /// What had been heard when it was last compared; `None`: it is not watched.
+    heard: Option<Heard>,
+    /// The second in which that was, or in which it was tried in vain to watch it.
+    second: u64,
+}
+
+impl Watch {
+    pub(super) fn new(watcher: Option<Watcher>) -> Self {
+        Self { watcher, is_behind: true, heard: Heard::default(), folders: HashSet::new(), marks: 0 }
+    }
+
+    pub(super) fn is_on(&self) -> bool {
+        self.watcher.is_some()
+    }
+
+    pub(super) fn marks(&self) -> usize {
+        self.marks
+    }
+
+    /// Something was received: a change may have come before it.
+    pub(super) fn fall_behind(&mut self) {
+        self.is_behind = true;
+    }
+
+    /// Hears what happened before the last bytes came.
+    pub(super) fn catch_up(&mut self) {
+        if !std::mem::take(&mut self.is_behind) {
+            return;
+        }
+        let Some(watcher) = &mut self.watcher else { return };
+        let Ok(changes) = watcher.changes() else {
+            self.watcher = None;
+            return self.start_over();
+        };
+        let heard = &mut self.heard;
+        heard.files = heard.files.wrapping_add(u32::from(changes.files));
+        heard.names = heard.names.wrapping_add(u32::from(changes.names));
+        if changes.folders {
+            self.start_over();
+        }
+    }
+
+    /// Believes nothing any more, and watches nothing: for when a folder on the way to files is another one.
+    fn start_over(&mut self) {
+        self.heard.folders = self.heard.folders.wrapping_add(1);
+        self.folders = HashSet::new();
+        self.marks = 0;
+        // Marks that stay cost memory of the kernel and tell too much, no more.
+        let _ = self.watcher.as_ref().map(Watcher::clear);
+    }
+
+    /// Lets go of the marks of files that are kept no longer, when they are more than half of all.
+    pub(super) fn tidy(&mut self, kept: usize) {
+        const SPARE_MARKS: usize = 1024;
+        if self.marks > 2 * kept + SPARE_MARKS {
+            self.start_over();
+        }
+    }
+
+    /// Does the path still name the file that it named when this was its state?
+    ///
+    /// The comparison follows symlinks without `RESOLVE_BENEATH`; that can't let anything out, for it opens nothing, and
+    /// what it is compared with (inode, size, both times) was opened beneath the root.
+    pub(super) fn is_same(
+        &mut self,
+        proof: &mut Proof,
+        root: BorrowedFd<'_>,
+        path: &[u8],
+        state: &Identity,
+        now: Now,
+    ) -> bool {
+        let same = |heard: Heard| heard.files == self.heard.files && heard.folders == self.heard.folders;
+        if proof.second == now.unix_seconds && proof.heard.is_some_and(same) {
+            return true;
+        }
+        let is_same = identity_at(root, path).is_ok_and(|found| found == *state);
+        if is_same {
+            self.believe(proof, root, path, state, now);
+        }
+        is_same
+    }
+
+    /// Is a name still missing that was missing when it was last looked for?
+    pub(super) fn is_missing(&self, proof: &Proof, now: Now) -> bool {
+        let same = |heard: Heard| heard.names == self.heard.names && heard.folders == self.heard.folders;
+        proof.second == now.unix_seconds && proof.heard.is_some_and(same)
+    }
+
+    /// A file has just been compared and is the same: watches it, so that it need not be compared at its next use.
+    fn believe(&mut self, proof: &mut Proof, root: BorrowedFd<'_>, path: &[u8], same: &Identity, now: Now) {
+        if proof.heard.is_some_and(|heard| heard.folders == self.heard.folders) {
+            // It and all above it are watched since before the comparison.
+            *proof = Proof { heard: Some(self.heard), second: now.unix_seconds };
+        } else {
+            self.try_once_a_second(proof, now, |watch| watch.watch_file(root, path, same));
+        }
+    }
+
+    /// A name has just been looked for in vain: watches the place where it would come to be.
+    pub(super) fn believe_missing(&mut self, proof: &mut Proof, root: BorrowedFd<'_>, path: &[u8], now: Now) {
+        let same = |heard: Heard| heard.names == self.heard.names && heard.folders == self.heard.folders;
+        if proof.heard.is_some_and(same) {
+            proof.second = now.unix_seconds;
+        } else {
+            self.try_once_a_second(proof, now, |watch| watch.watch_gap(root, path));
+        }
+    }
+
+    /// Where watching fails, or is told of changes all the time, it is not to cost more than it saves.
+    fn try_once_a_second(&mut self, proof: &mut Proof, now: Now, watch: impl FnOnce(&mut Self) -> io::Result<bool>) {
+        if self.watcher.is_none() || proof.second == now.unix_seconds {
+            return;
+        }
+        // What is heard of from here on may be newer than what is seen.
+        let heard = self.heard;
+        let is_watched = watch(self).unwrap_or_else(|error| {
+            // Too many marks: those that are needed will be set again.
+            if error.kind() == ErrorKind::StorageFull {
+                self.start_over();
+            }
+            false
+        });
+        *proof = Proof { heard: is_watched.then_some(heard), second: now.unix_seconds };
+    }
+
+    /// Watches a file and all above it; false if that can't be done, or the path has come to name another file.
+    fn watch_file(&mut self, root: BorrowedFd<'_>, path: &[u8], same: &Identity) -> io::Result<bool> {
+        let (folder, _) = split(path);
+        let key = key(root, folder);
+        if !self.folders.contains(key.as_slice()) {
+            if !matches!(self.walk(root, folder)?, Way::Whole(_)) {
+                return Ok(false);
+            }
+            self.folders.insert(key.into());
+        }
+        let file = open_beneath(root, path)?;
+        self.mark(|watcher| watcher.watch_file(&file))?;
+        // Seen after it was marked, by the name alone: neither another file nor a link to this one stands there.
+        Ok(identity(&file)? == *same && identity_of_path(root, path)? == *same)
+    }
+
+    /// Watches the folder in which the first missing name of a path would come to be, and all above it.
+    fn watch_gap(&mut self, root: BorrowedFd<'_>, path: &[u8]) -> io::Result<bool> {
+        let (folder, name) = split(path);
+        let (folder, name) = match self.walk(root, folder)? {
+            Way::Whole(folder) => (folder, name),
+            Way::EndsAt(folder, name) => (folder, name),
+            Way::Strange => return Ok(false),
+        };
+        self.mark(|watcher| watcher.watch_folder(&folder, true))?;
+        Ok(is_absent(&identity_of_entry(folder.as_fd(), name)))
+    }
+
+    /// Goes down to a folder, a name at a time, and watches each on the way. That a folder stands where its name says is
+    /// seen after it was marked, so that whatever happens to it later is heard.
+    fn walk<'p>(&mut self, root: BorrowedFd<'_>, path: &'p [u8]) -> io::Result<Way<'p>> {
+        let mut folder = open_beneath(root, b"/")?;
+        if !self.watch_folder(&folder)? {
+            return Ok(Way::Strange);
+        }
+        for name in path.split(|&byte| byte == b'/').filter(|name| !name.is_empty()) {
+            let below = match open_entry(folder.as_fd(), name) {
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Way::EndsAt(folder, name)),
+                outcome => outcome?,
+            };
+            let state = identity(&below)?;
+            if state.kind != FileKind::Directory || !self.watch_folder(&below)? {
+                return Ok(Way::Strange);
+            }
+            let there = identity_of_entry(folder.as_fd(), name)?;
+            if (there.device, there.inode) != (state.device, state.inode) {
+                return Ok(Way::Strange);
+            }
+            folder = below;
+        }
+        Ok(Way::Whole(folder))
+    }
+
+    fn watch_folder(&mut self, folder: &File) -> io::Result<bool> {
+        if !tells_of_all_changes(folder.as_fd())? {
+            return Ok(false);
+        }
+        self.mark(|watcher| watcher.watch_folder(folder, false)).map(|()| true)
+    }
+
+    fn mark(&mut self, set: impl FnOnce(&Watcher) -> io::Result<()>) -> io::Result<()> {
+        self.marks += 1;
+        self.watcher.as_ref().map_or_else(|| Err(ErrorKind::Unsupported.into()), set)
+    }
+}
+
+/// How far a path of folders goes.
+enum Way<'p> {
+    /// To its end; this is the last one.
+    Whole(File),
+    /// To this folder, which lacks this name.
+    EndsAt(File, &'p [u8]),
+    /// To something that is no folder of a file system that tells of all changes; maybe a symbolic link.
+    Strange,
+}
+
+/// Is nothing there?
+pub(super) fn is_absent<T>(outcome: &io::Result<T>) -> bool {
+    outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound)
+}
+
+/// A path as its folder and its last name.
+fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    let name_at = memchr::memrchr(b'/', path).map_or(0, |slash| slash + 1);
+    path.split_at(name_at)
+}
+
+fn key(root: BorrowedFd<'_>, folder: &[u8]) -> Vec<u8> {
+    [&root.as_raw_fd().to_ne_bytes(), folder].concat()
+}

@@ -1,0 +1,230 @@
+//! Hearing of changes to files and folders from the kernel (fanotify(7)), each named by an open descriptor.
+//! Process: worker. Made before the seal; marks are set behind it. Privileges: none. Blocks: never.
+//! Not inotify: it takes paths, and a sealed worker that may watch paths learns what happens all over the system. A mark
+//! by descriptor goes no further than Landlock let the descriptor be opened, and this group never gets to open a file.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::errno::Errno;
+use nix::sys::fanotify::{EventFFlags, Fanotify, InitFlags, MarkFlags, MaskFlags};
+use nix::sys::statfs::{BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, TMPFS_MAGIC, XFS_SUPER_MAGIC, fstatfs};
+
+/// Some 70 events; the kernel makes one of those of one kind on one file.
+const BUFFER_BYTES: usize = 4096;
+/// Where an event says how long it is, and what happened (`struct fanotify_event_metadata`); the rest names the file.
+const LENGTH_AT: usize = 0;
+const MASK_AT: usize = 8;
+
+/// A group of marks, and the queue of what happened to what they stand on.
+pub struct Watcher {
+    group: Fanotify,
+    buffer: Box<[u8]>,
+}
+
+/// What has changed since the last look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Changes {
+    /// Something about a marked file: content, times, permissions, names.
+    pub files: bool,
+    /// A name has come into a folder that was marked for it.
+    pub names: bool,
+    /// A marked folder was moved, removed, or closed to somebody.
+    pub folders: bool,
+}
+
+impl Changes {
+    /// So much that it could not be told apart.
+    const UNKNOWN: Self = Self { files: true, names: true, folders: true };
+
+    fn add(&mut self, mask: MaskFlags) {
+        let own = MaskFlags::FAN_ATTRIB | MaskFlags::FAN_MOVE_SELF | MaskFlags::FAN_DELETE_SELF;
+        if mask.contains(MaskFlags::FAN_Q_OVERFLOW) {
+            *self = Self::UNKNOWN;
+        }
+        if mask.intersects(MaskFlags::FAN_CREATE | MaskFlags::FAN_MOVED_TO) {
+            self.names = true;
+        }
+        // Events of one object are made one, but never those of a folder with others.
+        if mask.intersects(own | MaskFlags::FAN_MODIFY) {
+            let is_folder = mask.contains(MaskFlags::FAN_ONDIR);
+            self.folders |= is_folder;
+            self.files |= !is_folder;
+        }
+    }
+}
+
+impl Watcher {
+    /// A group without marks.
+    ///
+    /// # Errors
+    /// As fanotify_init(2): ENOSYS or EPERM where the kernel, or a filter of a container, does not let ordinary users
+    /// have one (Linux 5.13 does); EMFILE when this user has too many.
+    pub fn new() -> io::Result<Self> {
+        // Events name files by handles: an ordinary user's group gets no descriptors, and no process ids.
+        let by_handle = InitFlags::from_bits_retain(libc::FAN_REPORT_FID);
+        let flags = InitFlags::FAN_CLASS_NOTIF | InitFlags::FAN_CLOEXEC | InitFlags::FAN_NONBLOCK | by_handle;
+        let group = Fanotify::init(flags, EventFFlags::empty())?;
+        Ok(Self { group, buffer: vec![0; BUFFER_BYTES].into_boxed_slice() })
+    }
+
+    /// Marks an open file: writes through any of its names, new times, permissions and names, and the loss of one. The
+    /// kernel says nothing of what is written to mapped memory.
+    ///
+    /// # Errors
+    /// As fanotify_mark(2): ENOSPC when this user has too many marks; ENODEV, EXDEV, EOPNOTSUPP where the file system
+    /// can't have any.
+    pub fn watch_file(&self, file: impl AsFd) -> io::Result<()> {
+        let mask =
+            MaskFlags::FAN_MODIFY | MaskFlags::FAN_ATTRIB | MaskFlags::FAN_MOVE_SELF | MaskFlags::FAN_DELETE_SELF;
+        self.add(mask, file)
+    }
+
+    /// Marks an open folder: that it is moved, removed, or gets other permissions; with `names` also that a name comes
+    /// into it.
+    ///
+    /// # Errors
+    /// As for a file.
+    pub fn watch_folder(&self, folder: impl AsFd, names: bool) -> io::Result<()> {
+        let own = MaskFlags::FAN_ATTRIB | MaskFlags::FAN_MOVE_SELF | MaskFlags::FAN_DELETE_SELF;
+        let of_names = if names { MaskFlags::FAN_CREATE | MaskFlags::FAN_MOVED_TO } else { MaskFlags::empty() };
+        self.add(own | of_names | MaskFlags::FAN_ONDIR, folder)
+    }
+
+    fn add(&self, mask: MaskFlags, what: impl AsFd) -> io::Result<()> {
+        Ok(self.group.mark(MarkFlags::FAN_MARK_ADD, mask, what, None::<&str>)?)
+    }
+
+    /// Takes all marks away.
+    ///
+    /// # Errors
+    /// None that is known; then the marks may still be there.
+    pub fn clear(&self) -> io::Result<()> {
+        Ok(self.group.mark(MarkFlags::FAN_MARK_FLUSH, MaskFlags::empty(), &self.group, None::<&str>)?)
+    }
+
+    /// Reads all that has happened. An event is in the queue before the call that made it returns to its caller.
+    ///
+    /// # Errors
+    /// As read(2).
+    pub fn changes(&mut self) -> io::Result<Changes> {
+        let mut changes = Changes::default();
+        loop {
+            match nix::unistd::read(&self.group, &mut self.buffer) {
+                Ok(count) => read_events(self.buffer.get(..count).unwrap_or_default(), &mut changes),
+                Err(Errno::EAGAIN) => return Ok(changes),
+                Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+impl AsFd for Watcher {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.group.as_fd()
+    }
+}
+
+/// Walks over the events of a buffer. One that can't be read may have said anything.
+fn read_events(mut events: &[u8], changes: &mut Changes) {
+    while !events.is_empty() {
+        let length = number(events, LENGTH_AT).map(u32::from_ne_bytes).and_then(|length| usize::try_from(length).ok());
+        let mask = number(events, MASK_AT).map(u64::from_ne_bytes);
+        let (Some(length), Some(mask)) = (length, mask) else {
+            *changes = Changes::UNKNOWN;
+            return;
+        };
+        changes.add(MaskFlags::from_bits_retain(mask));
+        events = events.get(length.max(MASK_AT)..).unwrap_or_default();
+    }
+}
+
+fn number<const N: usize>(event: &[u8], at: usize) -> Option<[u8; N]> {
+    event.get(at..)?.first_chunk().copied()
+}
+
+/// Is the file system of this folder one whose every change passes this kernel? What others change in a file system of
+/// a network, or beneath a layered one, nobody tells.
+///
+/// # Errors
+/// As fstatfs(2).
+pub fn tells_of_all_changes(folder: BorrowedFd<'_>) -> io::Result<bool> {
+    let kind = fstatfs(folder)?.filesystem_type();
+    Ok([EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, TMPFS_MAGIC].contains(&kind))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{self, File, OpenOptions};
+    use std::io::Write;
+
+    const NOTHING: Changes = Changes { files: false, names: false, folders: false };
+    const FILES: Changes = Changes { files: true, ..NOTHING };
+    const NAMES: Changes = Changes { names: true, ..NOTHING };
+    const FOLDERS: Changes = Changes { folders: true, ..NOTHING };
+
+    #[test]
+    fn every_change_of_a_marked_file_is_heard() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("file"), "one").unwrap();
+        fs::create_dir(at("other")).unwrap();
+        let mut watcher = Watcher::new().unwrap();
+        watcher.watch_file(File::open(at("file")).unwrap()).unwrap();
+        fs::write(at("stranger"), "x").unwrap();
+        assert_eq!(watcher.changes().unwrap(), NOTHING);
+        let acts: [(&str, &dyn Fn()); 9] = [
+            ("written", &|| OpenOptions::new().write(true).open(at("file")).unwrap().write_all(b"t").unwrap()),
+            ("linked", &|| fs::hard_link(at("file"), at("other/link")).unwrap()),
+            ("written by its link", &|| fs::write(at("other/link"), "three").unwrap()),
+            ("cut off", &|| OpenOptions::new().write(true).open(at("file")).unwrap().set_len(1).unwrap()),
+            ("touched", &|| File::open(at("file")).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap()),
+            ("closed", &|| {
+                fs::set_permissions(at("file"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+            }),
+            ("moved", &|| fs::rename(at("file"), at("other/file")).unwrap()),
+            ("replaced", &|| fs::rename(at("stranger"), at("other/file")).unwrap()),
+            ("removed", &|| fs::remove_file(at("other/link")).unwrap()),
+        ];
+        for (what, act) in acts {
+            act();
+            assert_eq!(watcher.changes().unwrap(), FILES, "{what}");
+            assert_eq!(watcher.changes().unwrap(), NOTHING, "{what}: it is told once");
+        }
+    }
+
+    #[test]
+    fn folders_tell_of_themselves_and_of_names_where_that_is_wanted() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir_all(at("a/b")).unwrap();
+        let mut watcher = Watcher::new().unwrap();
+        watcher.watch_folder(File::open(at("a")).unwrap(), false).unwrap();
+        fs::write(at("a/file"), "x").unwrap();
+        assert_eq!(watcher.changes().unwrap(), NOTHING);
+        watcher.watch_folder(File::open(at("a")).unwrap(), true).unwrap();
+        fs::write(at("a/new"), "x").unwrap();
+        assert_eq!(watcher.changes().unwrap(), NAMES);
+        fs::rename(at("a/b"), at("a/c")).unwrap();
+        assert_eq!(watcher.changes().unwrap(), NAMES);
+        fs::rename(at("a"), at("z")).unwrap();
+        assert_eq!(watcher.changes().unwrap(), FOLDERS);
+        fs::set_permissions(at("z"), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+        assert_eq!(watcher.changes().unwrap(), FOLDERS);
+        watcher.clear().unwrap();
+        fs::rename(at("z"), at("a")).unwrap();
+        assert_eq!(watcher.changes().unwrap(), NOTHING);
+    }
+
+    #[test]
+    fn words_that_make_no_sense_may_mean_anything() {
+        let mut changes = NOTHING;
+        read_events(&[1, 2, 3], &mut changes);
+        assert_eq!(changes, Changes::UNKNOWN);
+        let mut overflow = NOTHING;
+        overflow.add(MaskFlags::FAN_Q_OVERFLOW);
+        assert_eq!(overflow, Changes::UNKNOWN);
+    }
+}
