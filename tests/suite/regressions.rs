@@ -12,13 +12,13 @@ fn listener_stayed_open_while_a_worker_drained() {
     for signal in [Signal::SIGTERM, Signal::SIGQUIT] {
         let mut server = Server::start();
         let mut client = server.connect();
-        client.send("PUT /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n12345");
+        client.send("PUT /slow HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n");
         until("the upload has begun", || server.site.names().iter().any(|name| name.starts_with(".fileserv-")));
         server.signal(signal);
         until("the server is told", || server.said().contains("stopping"));
         until("nobody is let in any more", || std::net::TcpStream::connect(server.address()).is_err());
         assert!(client.is_quiet(), "{signal}: the upload still goes on: nothing but the signal closed the socket");
-        client.send("67890");
+        client.send("5\r\n67890\r\n0\r\n\r\n");
         assert_eq!(client.reply("PUT").status, 201, "{signal}");
         assert_eq!(server.await_exit().code(), Some(0), "{signal}");
     }

@@ -169,7 +169,7 @@ fn reload_during_a_drain_waits_and_the_newest_wins() {
     let server = Server::with(Site::sample(), &config(1));
     let old = server.workers();
     let mut client = server.connect();
-    client.send("PUT /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello");
+    client.send("PUT /slow HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
     until("the upload has begun", || server.site.names().iter().any(|name| name.starts_with(".fileserv-")));
     server.configure(LISTEN, &config(2));
     server.signal(Signal::SIGHUP);
@@ -182,7 +182,7 @@ fn reload_during_a_drain_waits_and_the_newest_wins() {
     let stats = server.stats();
     assert_eq!((&stats["generation"], &stats["workers_draining"]), (&2.into(), &1.into()), "two generations at most");
     assert!(server.workers().len() == 3 && server.workers().contains(&old[0]));
-    client.send("world");
+    client.send("5\r\nworld\r\n0\r\n\r\n");
     let reply = client.reply("PUT");
     assert!(reply.status == 201 && reply.closes(), "{reply:?}");
     until("the newest serves", || server.stats()["generation"] == 3 && server.workers().len() == 4);

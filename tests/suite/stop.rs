@@ -54,7 +54,7 @@ fn request_under_way_is_finished_before_the_end() {
 fn request_that_takes_longer_than_the_drain_limit_is_cut() {
     let mut server = Server::with(Site::sample(), &format!("timeouts.drain = \"300ms\"\n{EVERYTHING}"));
     let mut client = server.connect();
-    client.send("PUT /never HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc");
+    client.send("PUT /never HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
     until("the upload has begun", || server.site.names().iter().any(|name| name.starts_with(".fileserv-")));
     server.stop_by(Signal::SIGTERM);
     assert!(!server.site.names().contains(&"never".to_owned()));
@@ -64,7 +64,7 @@ fn request_that_takes_longer_than_the_drain_limit_is_cut() {
 fn further_interrupt_does_not_wait() {
     let mut server = Server::with(Site::sample(), &format!("timeouts.drain = \"1h\"\n{EVERYTHING}"));
     let mut client = server.connect();
-    client.send("PUT /never HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc");
+    client.send("PUT /never HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
     until("the upload has begun", || server.site.names().iter().any(|name| name.starts_with(".fileserv-")));
     // Two at once count as one wish, so an impatient operator presses on until it ends.
     until("the server has ended", || {
