@@ -110,7 +110,9 @@ impl EventLoop {
             let timeout = self.desk.offload.shorten_wait(timeout);
             let count = self.epoll.wait(timeout)?;
             self.vitals.read_clock(&mut self.desk);
-            self.desk.offload.resume_paused();
+            let connections = &self.connections;
+            let is_there = |token: Token| connections.get(token.key as usize).is_some_and(|it| it.token == token);
+            self.desk.offload.resume_paused(is_there);
             if self.acceptor.is_yielding() {
                 let have_caught_up = !self.has_more_than_its_share();
                 self.acceptor.end_yield(&self.epoll, self.desk.monotonic_ms, have_caught_up);
@@ -266,6 +268,11 @@ impl EventLoop {
     fn collect_outcomes(&mut self) {
         self.desk.offload.waker().clear();
         while let Some((token, outcome)) = self.desk.offload.next_outcome() {
+            // It may own a temporary; what was waiting for a lock never gets it.
+            if !matches!(outcome, Outcome::Verdict { .. }) && self.find(token).is_none() {
+                self.desk.offload.forget(token, outcome);
+                continue;
+            }
             let outcome = match outcome {
                 Outcome::Verdict { verdict, failure } => {
                     self.hear_verdict(verdict, failure);
@@ -273,10 +280,6 @@ impl EventLoop {
                 }
                 Outcome::Later(pause, job) => {
                     self.desk.offload.pause(token, pause, job);
-                    continue;
-                }
-                Outcome::Taken(sink, _) if self.find(token).is_none() => {
-                    self.desk.offload.forget(token, sink);
                     continue;
                 }
                 outcome @ (Outcome::Answer(_)
