@@ -126,6 +126,12 @@ impl EventLoop {
                 }
             }
             self.give_turns(queued);
+            while let Some(token) = self.desk.budget.next() {
+                if let Some(connection) = self.find(token) {
+                    connection.look_for_room();
+                    self.queue_up(token);
+                }
+            }
             self.give_downloads_turns();
             if self.desk.monotonic_ms >= self.next_tick_ms {
                 self.tick();
@@ -319,6 +325,9 @@ impl EventLoop {
         }
         self.desk.folders.forget_unused();
         self.end(|connection| connection.is_superseded(), Connection::give_way);
+        if self.desk.budget.is_awaited() {
+            self.end(Connection::has_gathered, Connection::hand_over_early);
+        }
         let now = self.desk.monotonic_ms;
         self.end(|connection| connection.deadline_ms <= now, Connection::expire);
     }

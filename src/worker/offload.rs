@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::connection::Token;
 use super::fetch::Fetch;
+use super::gathered::Gathered;
 use super::queue::Queue;
 use super::verdicts::{Credential, Verdict};
 use crate::auth::Attempt;
@@ -46,7 +47,7 @@ pub(super) enum Task {
     /// The same for work that may block, and that ends in an answer or in who takes the content.
     Prepare(Box<dyn Work>),
     /// The next piece of a content, for a sink that may block.
-    Take(Box<dyn BodySink>, Vec<u8>),
+    Take(Box<dyn BodySink>, Gathered),
     /// What nobody waits for any more. It may own a large temporary, and to unlink that takes the disk its time.
     Forget(Box<dyn Send>),
 }
@@ -229,7 +230,7 @@ fn perform(task: Task) -> Option<Outcome> {
             Some(Outcome::Verdict { verdict: Verdict { credential, user }, failure })
         }
         Task::Take(mut sink, piece) => {
-            let taken = sink.take(&piece);
+            let taken = sink.take(piece.bytes());
             Some(Outcome::Taken(sink, taken))
         }
         Task::Forget(thing) => {
