@@ -19,8 +19,8 @@ use super::target::{Rules, current, split};
 use super::temporary::Temporary;
 use super::{Context, attributes};
 use crate::config::Durability;
-use crate::log::Logs;
-use crate::message::{FieldName, Refusal, Response, Status, Worked};
+use crate::log::{Level, Logs};
+use crate::message::{FieldName, Refusal, Response, Status, Value, Worked};
 use crate::sys::failure::WriteFailure;
 use crate::sys::file::{self, Identity};
 
@@ -42,9 +42,11 @@ pub(super) fn write_refusal(error: &io::Error) -> Refusal {
     Refusal::new(status, detail)
 }
 
-/// The refusal where the change was made, but could not be brought to stable storage. What was there before is gone.
-pub(super) fn unsynced_refusal(detail: &'static str) -> impl FnOnce(io::Error) -> Refusal {
-    move |_| Refusal::new(Status::INTERNAL_SERVER_ERROR, detail)
+/// The refusal where the change of the file at this address was made, but could not be brought to stable storage. What was
+/// there before is gone. A disk that fails is the operator's affair.
+pub(super) fn unsynced_refusal(shown: &str, error: &io::Error, logs: &Logs, detail: &'static str) -> Refusal {
+    logs.error(Level::Error, format_args!("{shown} was changed, but its folder can't be synced: {error}"));
+    Refusal::new(Status::INTERNAL_SERVER_ERROR, detail)
 }
 
 /// Gives a file the group of new ones, where they have one of their own.
@@ -163,12 +165,20 @@ impl Commit {
     /// Everything that can be done before anybody has to be kept out.
     fn prepare(&self, content: Content) -> Result<Prepared, Refusal> {
         let failed = |error: io::Error| write_refusal(&error);
+        // What nobody waits for to be stored, and what no disk has to take, is written faster under the lock than it is kept
+        // from a sweep.
+        if matches!(content, Content::Small(..))
+            && self.durability == Durability::None
+            && content.folder().is_in_memory()
+        {
+            return Ok(Prepared { content, seen: None });
+        }
+        // No disk has to work for what may not be.
+        let seen = current(content.folder(), &self.name)?;
+        self.rules.decide(seen.as_ref())?;
+        self.quotas.check(content.bytes().saturating_sub(seen.map_or(0, |seen| seen.size)))?;
         let (temporary, bytes) = match content {
             Content::Written(temporary, bytes) => (temporary, bytes),
-            // What nobody waits for to be stored takes less time under the lock than it takes to be kept from a sweep.
-            small @ Content::Small(..) if self.durability == Durability::None => {
-                return Ok(Prepared { content: small, seen: None });
-            }
             Content::Small(folder, birth, bytes) => {
                 let temporary = birth.create(&folder).map_err(failed)?;
                 temporary.file().write_all(&bytes).map_err(failed)?;
@@ -176,7 +186,6 @@ impl Commit {
             }
         };
         give_time(&temporary);
-        let seen = current(temporary.folder(), &self.name)?;
         self.keep_attributes(&temporary, seen.as_ref()).map_err(failed)?;
         self.sync_file(&temporary).map_err(failed)?;
         Ok(Prepared { content: Content::Written(temporary, bytes), seen })
@@ -204,9 +213,22 @@ impl Commit {
     /// The rename, and what must be known of the file before another one takes its place.
     fn replace(self, prepared: Prepared, before: Option<Identity>, held: Held<'_>) -> Result<Response, Refusal> {
         let failed = |error: io::Error| write_refusal(&error);
+        let (bytes, is_written) = (prepared.content.bytes(), matches!(prepared.content, Content::Written(..)));
+        // Declared before the locks, so that it is dropped behind them: to give up a large one takes its time.
+        let mut temporary;
         let Held { lock, mut ledgers } = held;
-        let bytes = prepared.content.bytes();
-        let mut temporary = self.ready(prepared, before.as_ref())?;
+        temporary = match prepared.content {
+            Content::Written(temporary, _) => temporary,
+            Content::Small(folder, birth, bytes) => {
+                self.write(folder, birth, &bytes, before.as_ref()).map_err(failed)?
+            }
+        };
+        // Somebody else's update, or a change of permissions, came in between. What was just written has seen it.
+        if is_written && before != prepared.seen {
+            self.keep_attributes(&temporary, before.as_ref())
+                .and_then(|()| self.sync_file(&temporary))
+                .map_err(failed)?;
+        }
         let replaced_bytes = before.map_or(0, |before| before.size);
         ledgers.charge(replaced_bytes, bytes)?;
         match before {
@@ -220,9 +242,12 @@ impl Commit {
         let etag = tag_of(&file::identity(temporary.file()).map_err(failed)?);
         // The others need not wait for the disk: a sync serves all who have renamed before it.
         drop((lock, ledgers));
-        self.sync_folders(temporary.folder()).map_err(unsynced_refusal(
-            "The new content of this file is there, but the disk has not confirmed it: a crash may take it back.",
-        ))?;
+        self.sync_folders(temporary.folder()).map_err(|error| {
+            let detail =
+                "The new content of this file is there, but the disk has not confirmed it: a crash may take it back.";
+            let refusal = unsynced_refusal(&self.location, &error, &self.logs, detail);
+            refusal.with_field(FieldName::ETag, Value::Tag(etag))
+        })?;
         let mut response = match before {
             Some(_) => Response::new(Status::NO_CONTENT),
             None => Response::new(Status::CREATED).with_field(FieldName::Location, self.location),
@@ -231,28 +256,21 @@ impl Commit {
         Ok(response)
     }
 
-    /// The content in a file that lacks nothing but its name.
-    fn ready(&self, prepared: Prepared, before: Option<&Identity>) -> Result<Temporary, Refusal> {
-        let failed = |error: io::Error| write_refusal(&error);
-        match prepared.content {
-            Content::Written(temporary, _) => {
-                // Somebody else's update, or a change of permissions, came in between.
-                if before != prepared.seen.as_ref() {
-                    self.keep_attributes(&temporary, before).map_err(failed)?;
-                    self.sync_file(&temporary).map_err(failed)?;
-                }
-                Ok(temporary)
-            }
-            Content::Small(folder, birth, bytes) => {
-                let mode = before.map_or(birth.mode, |before| before.mode & 0o777);
-                let temporary = Temporary::create_under_lock(folder, mode).map_err(failed)?;
-                give_group(temporary.file(), birth.group).map_err(failed)?;
-                temporary.file().write_all(&bytes).map_err(failed)?;
-                give_time(&temporary);
-                self.keep_attributes(&temporary, before).map_err(failed)?;
-                Ok(temporary)
-            }
-        }
+    /// Puts a small content into a file that lacks nothing but its name.
+    fn write(
+        &self,
+        folder: Arc<Folder>,
+        birth: Birth,
+        bytes: &[u8],
+        before: Option<&Identity>,
+    ) -> io::Result<Temporary> {
+        let mode = before.map_or(birth.mode, |before| before.mode & 0o777);
+        let temporary = Temporary::create_under_lock(folder, mode)?;
+        give_group(temporary.file(), birth.group)?;
+        temporary.file().write_all(bytes)?;
+        give_time(&temporary);
+        self.keep_attributes(&temporary, before)?;
+        Ok(temporary)
     }
 
     fn keep_attributes(&self, temporary: &Temporary, before: Option<&Identity>) -> io::Result<()> {

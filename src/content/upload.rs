@@ -19,7 +19,7 @@ use crate::message::{
     Response, Status, Work, Worked,
 };
 
-/// Up to this much is kept in memory until it is complete: who sends it slowly has no file open for it, and who sends it at
+/// Up to this much is kept in memory until it is complete: who sends it slowly has no temporary for it, and who sends it at
 /// once needs none before its end.
 const SMALL_BYTES: u64 = 16 * 1024;
 
@@ -38,7 +38,7 @@ pub fn upload(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
         BodyFraming::None => Some(0),
         BodyFraming::Length(length) => Some(length),
     };
-    // The answer to a short content waits until it has come, so nothing need be decided twice.
+    // The answer to a short content waits until it has come; the commit decides before it makes a file.
     let is_small = length.is_some_and(|length| length <= SMALL_BYTES.min(limit_bytes)) && !request.expects_continue;
     let before = if is_small { None } else { target.decide()? };
     let verification = Verification::of(request.fields, ctx.config.cache.digests > 0)?;
@@ -197,7 +197,7 @@ impl BodySink for Sink {
     fn finish(self: Box<Self>, trailers: &Fields<'_>) -> Finish {
         let Self { temporary, commit, mut verification, stored_bytes, .. } = *self;
         let claimed = verification.claim(trailers);
-        // Whatever comes of it, the temporary is removed or renamed on a helper thread.
+        // The temporary is removed on a helper thread, too.
         if let Err(refusal) = claimed {
             return Finish::Job(give_up(temporary, refusal));
         }

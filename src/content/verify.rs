@@ -1,5 +1,5 @@
 //! The digests of an upload: those that its client claims are checked, the one that it wants is made, as it streams.
-//! Process: worker, sealed. Trusts: nothing. Blocks: `ReadBack` alone, where a trailer came that nobody had announced.
+//! Process: worker, sealed. Trusts: nothing. `ReadBack`, for trailers that nobody had announced, on a helper thread.
 //! Fails with: 400. RFC 9530.
 
 use arrayvec::ArrayVec;

@@ -160,6 +160,11 @@ pub trait BodySink: Send {
         false
     }
 
+    /// Does what has come stay, however the request ends? Then it is handed over as it comes, and not gathered first.
+    fn keeps_what_has_come(&self) -> bool {
+        false
+    }
+
     /// Shall it leave, because a later request wants its place? Asked once a second, whether anything comes or not.
     fn is_superseded(&self) -> bool {
         false

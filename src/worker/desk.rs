@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use super::clients::Clients;
+use super::gathered::Budget;
 use super::offload::Offload;
 use super::pace::Least;
 use super::verdicts::Verdicts;
@@ -57,6 +58,8 @@ pub(super) struct Desk {
     pub(super) date: [u8; IMF_FIXDATE_BYTES],
     /// Helper threads.
     pub(super) offload: Offload,
+    /// Memory for content on its way to them.
+    pub(super) budget: Budget,
     /// The access log.
     pub(super) access_log: AccessLog,
     /// Whom each site knows.
@@ -101,6 +104,7 @@ impl Desk {
             monotonic_ms: 0,
             date: now.date().imf_fixdate(),
             offload,
+            budget: Budget::default(),
             access_log: AccessLog::new(&logs),
             logs,
             latest_logs,

@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::gathered::Gathered;
 use crate::content::ErrorForm;
 use crate::http::{ChunkedDecoder, Facts};
 use crate::log::{Line, RequestLine};
@@ -68,7 +69,11 @@ pub(super) struct Receiving {
     /// Must `100 Continue` be sent before anything comes?
     pub(super) owes_continue: bool,
     /// Received, for a taker that may block and takes it on a helper thread.
-    pub(super) gathered: Vec<u8>,
+    pub(super) gathered: Gathered,
+    /// Since when the rest is left in the socket, for want of memory.
+    pub(super) starves_since_ms: Option<u64>,
+    /// Does the budget know that it needs memory?
+    pub(super) awaits_room: bool,
     /// Whose content it is.
     pub(super) asked: Asked,
 }
@@ -100,6 +105,14 @@ impl Taker {
     pub(super) fn may_block(&self) -> bool {
         match self {
             Self::Sink(sink) => sink.may_block(),
+            Self::Away | Self::Nobody(_) => false,
+        }
+    }
+
+    /// Does what has come stay, however the request ends? Then it must not wait for more.
+    pub(super) fn keeps_what_has_come(&self) -> bool {
+        match self {
+            Self::Sink(sink) => sink.keeps_what_has_come(),
             Self::Away | Self::Nobody(_) => false,
         }
     }

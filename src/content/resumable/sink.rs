@@ -57,6 +57,10 @@ impl BodySink for Sink {
         !self.part.place.folder.is_in_memory()
     }
 
+    fn keeps_what_has_come(&self) -> bool {
+        true
+    }
+
     fn take(&mut self, chunk: &[u8]) -> Result<(), Refusal> {
         if self.is_superseded() {
             return Err(Refusal::closing(Status::CONFLICT, "A later request has taken the place of this one."));

@@ -105,6 +105,36 @@ fn failed_sync_of_a_file_is_not_tried_again_and_the_old_file_stands() {
 }
 
 #[test]
+fn failed_sync_of_the_folder_is_told_with_the_tag_of_what_stands() {
+    let server = server(UNDER_INJECTION);
+    let test = "failed_sync_of_the_folder_is_told_with_the_tag_of_what_stands";
+    let load = |client: &mut Client| {
+        let reply = client.request("PUT", "/hello.txt", &[], b"x");
+        assert_eq!(reply.status, 500);
+        let current = client.get("/hello.txt");
+        assert_eq!((current.text(), current.field("etag")), ("x", reply.field("etag")));
+        assert_eq!(client.request("DELETE", "/alphabet.txt", &[], b"").status, 204, "and others are well");
+    };
+    // The first sync is that of the file.
+    let Some(calls) = traced(test, &server, &["-e", "inject=fsync:error=EIO:when=2"], load) else { return };
+    assert_eq!(calls.iter().filter(|call| call.text.starts_with("fsync(")).count(), 3);
+    server.await_line("it is told", |line| line.contains("/hello.txt was changed, but its folder can't be synced"));
+}
+
+#[test]
+fn what_may_not_be_costs_the_disk_nothing() {
+    let server = server("");
+    let test = "what_may_not_be_costs_the_disk_nothing";
+    let load = |client: &mut Client| {
+        assert_eq!(client.request("PUT", "/hello.txt", &["If-None-Match: *"], b"x").status, 412);
+        assert_eq!(client.request("POST", "/nothing", &[], b"x").status, 404);
+    };
+    let Some(calls) = traced(test, &server, &[], load) else { return };
+    let works = |call: &&Call| call.text.starts_with("fsync(") || call.text.contains("O_CREAT");
+    assert_eq!(calls.iter().find(works).map(|call| &call.text), None);
+}
+
+#[test]
 fn file_system_without_exclusive_renames_creates_by_a_link() {
     let server = server(UNDER_INJECTION);
     let load = |client: &mut Client| {
