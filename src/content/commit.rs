@@ -19,8 +19,8 @@ use super::target::{Rules, current, split};
 use super::temporary::Temporary;
 use super::{Context, attributes};
 use crate::config::Durability;
-use crate::log::Logs;
-use crate::message::{FieldName, Refusal, Response, Status, Worked};
+use crate::log::{Level, Logs};
+use crate::message::{FieldName, Refusal, Response, Status, Value, Worked};
 use crate::sys::failure::WriteFailure;
 use crate::sys::file::{self, Identity};
 
@@ -42,9 +42,13 @@ pub(super) fn write_refusal(error: &io::Error) -> Refusal {
     Refusal::new(status, detail)
 }
 
-/// The refusal where the change was made, but could not be brought to stable storage. What was there before is gone.
-pub(super) fn unsynced_refusal(detail: &'static str) -> impl FnOnce(io::Error) -> Refusal {
-    move |_| Refusal::new(Status::INTERNAL_SERVER_ERROR, detail)
+/// The refusal where the change of the file at this address was made, but could not be brought to stable storage. What was
+/// there before is gone, and the operator has a disk that fails.
+pub(super) fn unsynced_refusal(logs: &Logs, shown: &str, detail: &'static str) -> impl FnOnce(io::Error) -> Refusal {
+    move |error| {
+        logs.error(Level::Error, format_args!("can't sync the folder of {shown}: {error}"));
+        Refusal::new(Status::INTERNAL_SERVER_ERROR, detail)
+    }
 }
 
 /// Gives a file the group of new ones, where they have one of their own.
@@ -111,6 +115,8 @@ pub(super) struct Commit {
     durability: Durability,
     pub(super) rules: Rules,
     pub(super) quotas: Quotas,
+    /// So much of the content is in their sums already: what came of an upload in several requests.
+    pub(super) counted_bytes: u64,
     /// The folders above the target's, where somebody may just have made them.
     ancestors: Option<Ancestors>,
     syncs: FolderSyncs,
@@ -130,6 +136,7 @@ impl Commit {
             durability,
             rules,
             quotas: Quotas::of(ctx, path)?,
+            counted_bytes: 0,
             ancestors: if durability == Durability::Full { Ancestors::of(ctx, folder_path)? } else { None },
             syncs: ctx.syncs.clone(),
             logs: ctx.logs.clone(),
@@ -207,7 +214,7 @@ impl Commit {
         let Held { lock, mut ledgers } = held;
         let bytes = prepared.content.bytes();
         let mut temporary = self.ready(prepared, before.as_ref())?;
-        let replaced_bytes = before.map_or(0, |before| before.size);
+        let replaced_bytes = before.map_or(0, |before| before.size).saturating_add(self.counted_bytes);
         ledgers.charge(replaced_bytes, bytes)?;
         match before {
             Some(_) => temporary.replace(&self.name),
@@ -220,9 +227,10 @@ impl Commit {
         let etag = tag_of(&file::identity(temporary.file()).map_err(failed)?);
         // The others need not wait for the disk: a sync serves all who have renamed before it.
         drop((lock, ledgers));
-        self.sync_folders(temporary.folder()).map_err(unsynced_refusal(
-            "The new content of this file is there, but the disk has not confirmed it: a crash may take it back.",
-        ))?;
+        let detail = "The new content of this file is there, but the disk has not confirmed it: a crash may take it back.";
+        self.sync_folders(temporary.folder())
+            .map_err(unsynced_refusal(&self.logs, &self.location, detail))
+            .map_err(|refusal| refusal.with_field(FieldName::ETag, Value::Tag(etag)))?;
         let mut response = match before {
             Some(_) => Response::new(Status::NO_CONTENT),
             None => Response::new(Status::CREATED).with_field(FieldName::Location, self.location),

@@ -2,6 +2,7 @@
 //! Process: worker, sealed. A provider sees its `Context` and the request, and makes a response, or a refusal.
 
 mod attributes;
+mod checks;
 mod commit;
 mod compress;
 mod delete;

@@ -43,8 +43,7 @@ pub fn upload(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
     let before = if is_small { None } else { target.decide()? };
     let verification = Verification::of(request.fields, ctx.config.cache.digests > 0)?;
     if length.is_some_and(|length| length > limit_bytes) {
-        let detail = format!("At most {limit_bytes} bytes are taken here.");
-        return Err(Refusal::closing(Status::CONTENT_TOO_LARGE, detail));
+        return Err(Refusal::too_long(limit_bytes));
     }
     let Target { folder, rules, .. } = target;
     let commit = Commit::of(ctx, &request.path, rules)?;

@@ -4,6 +4,7 @@
 
 use super::digests::Announced;
 use super::part::Place;
+use super::progress::version_for_interim;
 use super::record::Record;
 use super::sink::{Intent, Sink, check_size, inconsistent};
 use super::{UploadId, limit, place_in};
@@ -15,7 +16,7 @@ use crate::content::target::Target;
 use crate::content::upload::refuse_what_is_no_whole;
 use crate::message::{
     BodyFraming, FieldName, Handled, Interim, Provided, Receive, Refusal, Request, ResponseFields, Status, UploadState,
-    Version, Work, Worked,
+    Work, Worked,
 };
 
 /// Does this request to a target begin a resumable upload?
@@ -24,13 +25,9 @@ pub fn begins_upload(request: &Request<'_>) -> bool {
     let state = UploadState::of(request.fields);
     match state.is_complete {
         Some(false) => true,
-        Some(true) => may_have_interim(request, &state) && request.framing != BodyFraming::None,
+        Some(true) => version_for_interim(request).is_some() && request.framing != BodyFraming::None,
         None => false,
     }
-}
-
-fn may_have_interim(request: &Request<'_>, state: &UploadState) -> bool {
-    request.version == Version::Http11 && state.may_have_interim()
 }
 
 /// Looks at everything that can be known before the content is sent, and begins the upload.
@@ -42,7 +39,7 @@ pub fn create(ctx: &Context<'_>, request: &Request<'_>) -> Provided {
     let state = UploadState::of(request.fields);
     let is_last = state.is_complete == Some(true);
     let target = Target::to_write(ctx, request)?;
-    let before = target.decide()?;
+    target.decide()?;
     let Target { folder, name, rules } = target;
     let announced = Announced::of(request.fields, ctx.config.cache.digests > 0)?;
     let content_bytes = request.framing.length();
@@ -52,21 +49,22 @@ pub fn create(ctx: &Context<'_>, request: &Request<'_>) -> Provided {
     check_size(&limit, length.unwrap_or(0), length.unwrap_or(0))?;
     let expected = length.or(content_bytes).unwrap_or(0);
     let commit = Commit::of(ctx, &request.path, rules)?;
-    commit.quotas.check(expected.saturating_sub(before.map_or(0, |before| before.size)))?;
+    // Until the commit both files exist.
+    commit.quotas.check(expected)?;
     Room::check(&folder, Some(expected), ctx.config.uploads.min_free)?;
     let room = Room::check(&folder, None, ctx.config.uploads.min_free)?;
     let id = UploadId::random().map_err(|error| write_refusal(&error))?;
     let place = place_in(ctx, folder, &name, id);
     let address = format!("{}?{}", link(&request.path), id.query());
-    let interim = interim(request, &state, &address, limit.to_string());
-    let intent = Intent { address: Some(address), ..Intent::of(ctx, request, Some(commit), announced, limit) };
+    let interim = interim(request, &address, limit.to_string());
+    let intent = Intent { address: Some(address), ..Intent::of(ctx, request, Some(commit), announced, limit)? };
     let record = Record::new(place.target.clone(), request.method, request.fields, length);
-    Ok(Handled::Prepare(Box::new(Beginning { place, record, intent, is_last, room, interim })))
+    Ok(Handled::Prepare(Box::new(Beginning { place, record, intent, is_last, room, interim, expected })))
 }
 
 /// 104, for those who understand it, before content that may break off.
-fn interim(request: &Request<'_>, state: &UploadState, address: &str, limit: String) -> Option<Box<Interim>> {
-    let version = state.interop_version.filter(|_| may_have_interim(request, state))?;
+fn interim(request: &Request<'_>, address: &str, limit: String) -> Option<Box<Interim>> {
+    let version = version_for_interim(request)?;
     if request.framing == BodyFraming::None {
         return None;
     }
@@ -108,14 +106,17 @@ struct Beginning {
     is_last: bool,
     room: Room,
     interim: Option<Box<Interim>>,
+    /// How long the whole will be at least.
+    expected: u64,
 }
 
 impl Work for Beginning {
     fn advance(self: Box<Self>) -> Worked {
-        let Self { place, record, mut intent, is_last, room, interim } = *self;
+        let Self { place, record, mut intent, is_last, room, interim, expected } = *self;
         // Folders that were made for it must be there as long as it is.
         let synced = intent.commit.as_ref().map_or(Ok(()), Commit::sync_ancestors);
-        match synced.map_err(|error| write_refusal(&error)).and_then(|()| place.begin(record)) {
+        let may_begin = synced.map_err(|error| write_refusal(&error)).and_then(|()| intent.charge.check(expected));
+        match may_begin.and_then(|()| place.begin(record)) {
             Ok(part) => {
                 intent.commit = intent.commit.filter(|_| is_last);
                 let sink = Sink::new(part, intent, room);

@@ -7,6 +7,7 @@
 
 mod append;
 mod cancel;
+mod charge;
 mod create;
 mod digests;
 mod expire;
@@ -15,6 +16,7 @@ mod id;
 mod offset;
 mod opening;
 mod part;
+mod progress;
 mod record;
 mod sink;
 
@@ -28,7 +30,6 @@ use crate::message::{FieldName, Method, MethodSet, PARTIAL_UPLOAD, Provided, Ref
 use part::Place;
 
 pub use create::{begins_upload, create};
-pub(super) use digests::{Check, Checked};
 pub(super) use expire::expire_entry;
 pub use id::UploadId;
 
