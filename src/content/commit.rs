@@ -128,6 +128,11 @@ pub(super) struct Commit {
 impl Commit {
     /// What will make the file at this decoded path.
     pub(super) fn of(ctx: &Context<'_>, path: &[u8], rules: Rules) -> Result<Self, Refusal> {
+        Ok(Self { quotas: Quotas::of(ctx, path)?, ..Self::without_quotas(ctx, path, rules)? })
+    }
+
+    /// The same where the folder is not there yet; the quotas are filled in when it is.
+    pub(super) fn without_quotas(ctx: &Context<'_>, path: &[u8], rules: Rules) -> Result<Self, Refusal> {
         let (folder_path, name) = split(path)?;
         let durability = ctx.config.uploads.durability;
         Ok(Self {
@@ -135,7 +140,7 @@ impl Commit {
             location: link(path),
             durability,
             rules,
-            quotas: Quotas::of(ctx, path)?,
+            quotas: Quotas::default(),
             counted_bytes: 0,
             ancestors: if durability == Durability::Full { Ancestors::of(ctx, folder_path)? } else { None },
             syncs: ctx.syncs.clone(),
@@ -227,7 +232,8 @@ impl Commit {
         let etag = tag_of(&file::identity(temporary.file()).map_err(failed)?);
         // The others need not wait for the disk: a sync serves all who have renamed before it.
         drop((lock, ledgers));
-        let detail = "The new content of this file is there, but the disk has not confirmed it: a crash may take it back.";
+        let detail =
+            "The new content of this file is there, but the disk has not confirmed it: a crash may take it back.";
         self.sync_folders(temporary.folder())
             .map_err(unsynced_refusal(&self.logs, &self.location, detail))
             .map_err(|refusal| refusal.with_field(FieldName::ETag, Value::Tag(etag)))?;

@@ -8,7 +8,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -47,13 +47,7 @@ impl Quotas {
     /// # Errors
     /// When a folder can't be opened.
     pub(super) fn of(ctx: &Context<'_>, path: &[u8]) -> Result<Self, Refusal> {
-        let with_sum = ctx.site.quotas.of(path).filter_map(|quota| Some((&quota.path, quota.bytes?)));
-        let mut quotas = Self(Vec::new());
-        for (path, limit) in with_sum {
-            let opened = file::open_beneath(ctx.root, path.as_bytes());
-            quotas.add(path, limit, opened.map_err(|error| super::refuse_open(&error))?)?;
-        }
-        Ok(quotas)
+        WantedQuotas::of(ctx, path).open(ctx.root)
     }
 
     /// Adds one. Two paths may lead to one folder, by a symbolic link: it has one sum, whose lock can be had only once, and
@@ -104,6 +98,29 @@ impl Quotas {
             .collect::<Option<Result<_, _>>>()
             .transpose()
             .map(|all| all.map(Ledgers))
+    }
+}
+
+/// The quotas that will hold for a target, as far as they are known before its folder is there.
+pub(super) struct WantedQuotas(Vec<(String, u64)>);
+
+impl WantedQuotas {
+    /// Those of this decoded path.
+    pub(super) fn of(ctx: &Context<'_>, path: &[u8]) -> Self {
+        Self(ctx.site.quotas.of(path).filter_map(|quota| Some((quota.path.clone(), quota.bytes?))).collect())
+    }
+
+    /// The same, when the folder is there.
+    ///
+    /// # Errors
+    /// When a folder can't be opened.
+    pub(super) fn open(&self, root: BorrowedFd<'_>) -> Result<Quotas, Refusal> {
+        let mut quotas = Quotas(Vec::new());
+        for (path, limit) in &self.0 {
+            let opened = file::open_beneath(root, path.as_bytes());
+            quotas.add(path, *limit, opened.map_err(|error| super::refuse_open(&error))?)?;
+        }
+        Ok(quotas)
     }
 }
 

@@ -11,9 +11,7 @@ use crate::content::commit::{Birth, Commit, write_refusal};
 use crate::content::quota::Quotas;
 use crate::content::room::Room;
 use crate::content::{Context, ErrorForm};
-use crate::message::{
-    BodySink, FieldName, Fields, Finish, Interim, Problem, Refusal, Request, Status, UploadLimit,
-};
+use crate::message::{BodySink, FieldName, Fields, Finish, Interim, Problem, Refusal, Request, Status, UploadLimit};
 
 /// What a request wants, as far as it must be known when its content is there.
 pub(super) struct Intent {
@@ -43,7 +41,8 @@ impl Intent {
         announced: Announced,
         limit: UploadLimit,
     ) -> Result<Self, Refusal> {
-        let (error_form, birth, version) = (ErrorForm::of(request.fields), Birth::of(ctx), version_for_interim(request));
+        let (error_form, birth, version) =
+            (ErrorForm::of(request.fields), Birth::of(ctx), version_for_interim(request));
         // The commit gets them back at the end.
         let quotas = match &mut commit {
             Some(commit) => std::mem::take(&mut commit.quotas),

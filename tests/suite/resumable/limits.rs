@@ -82,7 +82,8 @@ fn quotas_hold_for_the_whole() {
     assert_eq!(offset(&mut client, &address), 5);
     std::fs::remove_file(server.site.path("large.bin")).unwrap();
     until("the operator's tidying is noticed", || {
-        server.connect().request("PATCH", &address, &[LAST, PARTIAL, "Upload-Offset: 5"], &[b'x'; 150_000]).status == 201
+        server.connect().request("PATCH", &address, &[LAST, PARTIAL, "Upload-Offset: 5"], &[b'x'; 150_000]).status
+            == 201
     });
     assert_eq!(server.site.read("f").len(), 150_005);
 }
