@@ -83,8 +83,8 @@ fn quick_use_makes_the_folders_of_an_upload() {
 
 #[test]
 fn quotas_hold_in_folders_that_are_made() {
-    let config = "uploads.make_folders = true\n[[quota]]\npath = \"/q/\"\nbytes = 10\n";
-    let server = Server::with(Site::sample(), &format!("{EVERYTHING}{config}"));
+    let quota = "[[quota]]\npath = \"/q/\"\nbytes = 10\n";
+    let server = Server::with(Site::sample(), &format!("uploads.make_folders = true\n{EVERYTHING}{quota}"));
     let mut client = server.connect();
     assert_eq!(client.request("PUT", "/q/a/f", &[], &[b'x'; 6]).status, 201);
     assert_eq!(client.request("PUT", "/q/b/f", &[], &[b'x'; 5]).status, 507);
