@@ -2,9 +2,10 @@
 //! Process: worker, sealed; `Ledgers` on a helper thread. Trusts: nothing of a client. Fails with: 500, 503, 507.
 //!
 //! The sum stands in `.fileserv-quota` in the folder of the quota, whose lock is held from the decision to the rename.
-//! What is added is written before the rename and what is given back after it, so that a worker that dies between them
-//! has counted too much, never too little. Others change files, too, and a power cut may take a sum back: so a sum is
-//! counted anew when it is old, and before anybody is refused because of it.
+//! What is added is written before the rename (of an upload in several requests: before each piece of its part) and what
+//! is given back after it, so that a worker that dies between them has counted too much, never too little. Others change
+//! files, too, and a power cut may take a sum back: so a sum is counted anew when it is old, and before anybody is refused
+//! because of it.
 
 use std::fs::{File, TryLockError};
 use std::io;

@@ -64,7 +64,7 @@ fn an_offset_is_told_on_the_way_after_its_bytes_are_stored() {
         told = send_until_told(&mut uploading, &address).0;
         client.get("/hello.txt");
     };
-    let Some(trace) = trace_of(&server, &["-y", "-e", "trace=pwrite64,fsync,sendto"], load) else {
+    let Some(trace) = trace_of(&server, &["-y", "-e", "trace=recvfrom,pwrite64,fsync,sendto"], load) else {
         return cannot_run(test, "only root may trace a sealed worker");
     };
     let calls = calls(&trace);
