@@ -1,6 +1,7 @@
 //! What an upload under way takes of the quotas: its bytes are charged before they are written, so that what is never
 //! completed can't fill what no file may.
 //! Process: worker, sealed; on helper threads. Trusts: nothing. Blocks: as counting a quota does. Fails with: 500, 503, 507.
+//! A count that comes between the charge of a piece and its write misses it until the next one: one piece of each upload.
 //! Where somebody else has the sums, the content goes on for a while and is charged later: no thread waits for them.
 
 use std::time::{Duration, Instant};
