@@ -43,10 +43,12 @@ pub(super) fn write_refusal(error: &io::Error) -> Refusal {
 }
 
 /// The refusal where the change of the file at this address was made, but could not be brought to stable storage. What was
-/// there before is gone. A disk that fails is the operator's affair.
-pub(super) fn unsynced_refusal(shown: &str, error: &io::Error, logs: &Logs, detail: &'static str) -> Refusal {
-    logs.error(Level::Error, format_args!("{shown} was changed, but its folder can't be synced: {error}"));
-    Refusal::new(Status::INTERNAL_SERVER_ERROR, detail)
+/// there before is gone, and the operator has a disk that fails.
+pub(super) fn unsynced_refusal(logs: &Logs, shown: &str, detail: &'static str) -> impl FnOnce(io::Error) -> Refusal {
+    move |error| {
+        logs.error(Level::Error, format_args!("can't sync the folder of {shown}: {error}"));
+        Refusal::new(Status::INTERNAL_SERVER_ERROR, detail)
+    }
 }
 
 /// Gives a file the group of new ones, where they have one of their own.
@@ -113,6 +115,8 @@ pub(super) struct Commit {
     durability: Durability,
     pub(super) rules: Rules,
     pub(super) quotas: Quotas,
+    /// So much of the content is in their sums already: what came of an upload in several requests.
+    pub(super) counted_bytes: u64,
     /// The folders above the target's, where somebody may just have made them.
     ancestors: Option<Ancestors>,
     syncs: FolderSyncs,
@@ -124,6 +128,11 @@ pub(super) struct Commit {
 impl Commit {
     /// What will make the file at this decoded path.
     pub(super) fn of(ctx: &Context<'_>, path: &[u8], rules: Rules) -> Result<Self, Refusal> {
+        Ok(Self { quotas: Quotas::of(ctx, path)?, ..Self::without_quotas(ctx, path, rules)? })
+    }
+
+    /// The same where the folder is not there yet; the quotas are filled in when it is.
+    pub(super) fn without_quotas(ctx: &Context<'_>, path: &[u8], rules: Rules) -> Result<Self, Refusal> {
         let (folder_path, name) = split(path)?;
         let durability = ctx.config.uploads.durability;
         Ok(Self {
@@ -131,7 +140,8 @@ impl Commit {
             location: link(path),
             durability,
             rules,
-            quotas: Quotas::of(ctx, path)?,
+            quotas: Quotas::default(),
+            counted_bytes: 0,
             ancestors: if durability == Durability::Full { Ancestors::of(ctx, folder_path)? } else { None },
             syncs: ctx.syncs.clone(),
             logs: ctx.logs.clone(),
@@ -176,7 +186,8 @@ impl Commit {
         // No disk has to work for what may not be.
         let seen = current(content.folder(), &self.name)?;
         self.rules.decide(seen.as_ref())?;
-        self.quotas.check(content.bytes().saturating_sub(seen.map_or(0, |seen| seen.size)))?;
+        let freed = seen.map_or(0, |seen| seen.size).saturating_add(self.counted_bytes);
+        self.quotas.check(content.bytes().saturating_sub(freed))?;
         let (temporary, bytes) = match content {
             Content::Written(temporary, bytes) => (temporary, bytes),
             Content::Small(folder, birth, bytes) => {
@@ -229,7 +240,7 @@ impl Commit {
                 .and_then(|()| self.sync_file(&temporary))
                 .map_err(failed)?;
         }
-        let replaced_bytes = before.map_or(0, |before| before.size);
+        let replaced_bytes = before.map_or(0, |before| before.size).saturating_add(self.counted_bytes);
         ledgers.charge(replaced_bytes, bytes)?;
         match before {
             Some(_) => temporary.replace(&self.name),
@@ -242,12 +253,11 @@ impl Commit {
         let etag = tag_of(&file::identity(temporary.file()).map_err(failed)?);
         // The others need not wait for the disk: a sync serves all who have renamed before it.
         drop((lock, ledgers));
-        self.sync_folders(temporary.folder()).map_err(|error| {
-            let detail =
-                "The new content of this file is there, but the disk has not confirmed it: a crash may take it back.";
-            let refusal = unsynced_refusal(&self.location, &error, &self.logs, detail);
-            refusal.with_field(FieldName::ETag, Value::Tag(etag))
-        })?;
+        let detail =
+            "The new content of this file is there, but the disk has not confirmed it: a crash may take it back.";
+        self.sync_folders(temporary.folder())
+            .map_err(unsynced_refusal(&self.logs, &self.location, detail))
+            .map_err(|refusal| refusal.with_field(FieldName::ETag, Value::Tag(etag)))?;
         let mut response = match before {
             Some(_) => Response::new(Status::NO_CONTENT),
             None => Response::new(Status::CREATED).with_field(FieldName::Location, self.location),

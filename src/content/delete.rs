@@ -25,8 +25,8 @@ pub fn delete(ctx: &Context<'_>, request: &Request<'_>) -> Provided {
         target: Target::to_remove(ctx, request)?,
         durability: ctx.config.uploads.durability,
         syncs: ctx.syncs.clone(),
-        shown: link(&request.path),
         logs: ctx.logs.clone(),
+        shown: link(&request.path),
     };
     let locks = Locks::new(removal.target.folder.clone(), Quotas::of(ctx, &request.path)?);
     Ok(Handled::Await(Box::new(move || {
@@ -39,9 +39,9 @@ struct Removal {
     target: Target,
     durability: Durability,
     syncs: FolderSyncs,
-    /// The target's address, for the log.
-    shown: String,
     logs: Logs,
+    /// The target's address.
+    shown: String,
 }
 
 impl Removal {
@@ -54,10 +54,8 @@ impl Removal {
         ledgers.refund(before.size, 0);
         drop((lock, ledgers));
         if self.durability == Durability::Full {
-            self.syncs.sync(&folder).map_err(|error| {
-                let detail = "The file is removed, but the disk has not confirmed it: a crash may bring it back.";
-                unsynced_refusal(&self.shown, &error, &self.logs, detail)
-            })?;
+            let detail = "The file is removed, but the disk has not confirmed it: a crash may bring it back.";
+            self.syncs.sync(&folder).map_err(unsynced_refusal(&self.logs, &self.shown, detail))?;
         }
         Ok(Response::new(Status::NO_CONTENT))
     }

@@ -3,6 +3,7 @@
 
 mod attributes;
 mod cache;
+mod checks;
 mod commit;
 mod compress;
 mod delete;

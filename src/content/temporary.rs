@@ -125,11 +125,6 @@ fn new_name() -> io::Result<String> {
     Ok(format!("{PREFIX}{number:032x}{SUFFIX}"))
 }
 
-/// Is this the name of something of ours that is no file of the site yet?
-pub(super) fn is_unfinished(name: &[u8]) -> bool {
-    is_temporary(name) || UploadId::is_name(name)
-}
-
 /// Is this the name of a temporary of ours?
 pub(super) fn is_temporary(name: &[u8]) -> bool {
     name.strip_prefix(PREFIX.as_bytes())

@@ -17,8 +17,7 @@ pub fn handle_request(ctx: &mut Context<'_>, request: &Request<'_>, audience: &A
         Ok(Handled::Reply(response)) => finish(ctx, request, response),
         // Better told before the content is sent than after.
         Ok(Handled::Receive(receive)) if request.framing.length().is_some_and(|it| it > receive.limit_bytes) => {
-            let detail = format!("At most {} bytes are taken here.", receive.limit_bytes);
-            Handled::Reply(refuse(request, &Refusal::closing(Status::CONTENT_TOO_LARGE, detail)))
+            Handled::Reply(refuse(request, &Refusal::too_long(receive.limit_bytes)))
         }
         Ok(handled @ (Handled::Receive(_) | Handled::Await(_) | Handled::Work(_) | Handled::Prepare(_))) => handled,
         Err(refusal) => Handled::Reply(refuse(request, &audience.ask_for_user(refusal))),

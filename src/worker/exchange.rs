@@ -9,7 +9,7 @@ use super::gathered::Gathered;
 use crate::content::ErrorForm;
 use crate::http::{ChunkedDecoder, Facts};
 use crate::log::{Line, RequestLine};
-use crate::message::{Body, BodyFraming, BodySink, FieldName, Fields, Finish, Refusal, Request, Status};
+use crate::message::{Body, BodyFraming, BodySink, FieldName, Fields, Finish, Interim, Refusal, Request, Status};
 
 /// What of a request is needed to answer and log it when its bytes are gone.
 pub(super) struct Asked {
@@ -114,6 +114,14 @@ impl Taker {
         match self {
             Self::Sink(sink) => sink.keeps_what_has_come(),
             Self::Away | Self::Nobody(_) => false,
+        }
+    }
+
+    /// What is the client to be told before the answer?
+    pub(super) fn interim(&mut self) -> Option<Box<Interim>> {
+        match self {
+            Self::Sink(sink) => sink.interim(),
+            Self::Away | Self::Nobody(_) => None,
         }
     }
 

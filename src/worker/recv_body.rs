@@ -56,6 +56,10 @@ impl Connection {
                 desk.tally.count_interim();
                 desk.out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
             }
+            if let Some(interim) = receiving.taker.interim() {
+                desk.tally.count_interim();
+                http::format_interim(&interim, &mut desk.out);
+            }
             // Earlier replies, and the permission to go on, must not wait for the content.
             if let flow @ (Flow::Close(_) | Flow::Yield) = self.flush(desk, false) {
                 return flow;
