@@ -272,6 +272,8 @@ impl EventLoop {
     fn collect_outcomes(&mut self) {
         self.desk.offload.waker().clear();
         while let Some((token, outcome)) = self.desk.offload.next_outcome() {
+            // Its thread may have changed a file, which the requests behind this one must find changed.
+            self.desk.cache.fall_behind();
             let outcome = match outcome {
                 Outcome::Verdict { verdict, failure } => {
                     self.hear_verdict(verdict, failure);
