@@ -76,9 +76,9 @@ impl Cache {
         }
     }
 
-    /// From now on changes are told, if there is somebody to tell them.
+    /// From now on changes are told, if there is somebody to tell them, and anything may be kept.
     pub fn hear_from(&mut self, watcher: Option<Watcher>) {
-        self.watch = Watch::new(watcher);
+        self.watch = Watch::new(watcher.filter(|_| self.bytes_limit > 0));
     }
 
     /// Something was received, maybe a request for what has changed this moment: whatever happened until now is heard
@@ -281,6 +281,24 @@ mod tests {
             proof: Proof::default(),
             validators: Validators::default(),
             prepared: Arc::new(Prepared { field_lines: Box::default(), content_type: "".into(), content, digests }),
+        }
+    }
+
+    #[test]
+    fn nothing_is_kept_or_watched_where_the_cache_is_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = File::open(folder.path()).unwrap();
+        let now = |unix_seconds| Now { unix_seconds, nanoseconds: 0 };
+        for (bytes, kept) in [(0, 0), (1, 1)] {
+            let mut cache = Cache::new(&crate::config::Cache { bytes, ..LIMITS });
+            cache.hear_from(Watcher::new().ok());
+            if cache.watch.is_on() || bytes == 0 {
+                for second in 1..4 {
+                    assert!(is_absent(&cache.open(root.as_fd(), b"/nothing", now(second))));
+                }
+                assert_eq!(cache.missing.len(), kept, "{bytes} bytes");
+                assert_eq!(cache.watched().min(1), kept, "{bytes} bytes");
+            }
         }
     }
 
