@@ -2,7 +2,8 @@
 //! is kept is used, and after the last bytes of a request have come, so no answer is older than its request.
 //! Process: worker, sealed. Trusts: nothing of a path. Blocks: as opening a file does, once a second and file at most.
 //! Watched are the file itself and every folder from the root down to it, so that neither can be exchanged unseen. What
-//! the kernel does not tell of (mapped memory, mounts) is found by a comparison in every second.
+//! the kernel does not tell of (asynchronous writes, mounts, layers below; splice before Linux 6.5) is found by a
+//! comparison in every second, and writes to mapped memory when they give the file another time.
 
 use std::collections::HashSet;
 use std::fs::File;
