@@ -140,6 +140,11 @@ impl Watch {
         is_same
     }
 
+    /// Has any file been heard of since this proof was made? Not so before there is one.
+    pub(super) fn has_heard_of_files(&self, proof: &Proof) -> bool {
+        proof.heard.is_some_and(|heard| heard.files != self.heard.files)
+    }
+
     /// Is a name still missing that was missing when it was last looked for?
     pub(super) fn is_missing(&self, proof: &Proof, now: Now) -> bool {
         let same = |heard: Heard| heard.names == self.heard.names && heard.folders == self.heard.folders;
