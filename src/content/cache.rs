@@ -301,7 +301,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("file"), "old").unwrap();
         let root = File::open(folder.path()).unwrap();
-        let state = identity(&File::open(folder.path().join("file")).unwrap()).unwrap();
+        let state = identity(File::open(folder.path().join("file")).unwrap()).unwrap();
         let after = |milliseconds: i128| {
             let time = state.changed + milliseconds * 1_000_000;
             let (seconds, nanoseconds) = (time / 1_000_000_000, time % 1_000_000_000);
@@ -319,7 +319,7 @@ mod tests {
         if cache.watch.is_on() {
             let other = folder.path().join("other");
             std::fs::write(&other, "x").unwrap();
-            let state = identity(&File::open(&other).unwrap()).unwrap();
+            let state = identity(File::open(&other).unwrap()).unwrap();
             cache.keep_small(root.as_fd(), b"/other", state, entry(1).prepared, after(2_000));
             assert!(cache.lookup(root.as_fd(), b"/other", after(2_000)).is_some(), "it is watched");
             assert!(is_kept(&mut cache, 100, 200));

@@ -185,6 +185,23 @@ impl World<'_> {
                 let (link, content) = (link(file), self.content(file));
                 OpenOptions::new().write(true).open(link)?.write_all_at(&content, 0)
             }
+            Act::Move(_) | Act::RemoveFolder(..) | Act::MakeFolder(_) | Act::CloseFolder(_) | Act::Point(_) => {
+                self.perform_on_a_folder(act)
+            }
+            Act::Upload(file) => {
+                let content = self.content(file);
+                self.writer.request("PUT", &format!("/{}", FILES[file]), &[], &content);
+                Ok(())
+            }
+            Act::Delete(file) => {
+                self.writer.request("DELETE", &format!("/{}", FILES[file]), &[], b"");
+                Ok(())
+            }
+        }
+    }
+
+    fn perform_on_a_folder(&mut self, act: Act) -> io::Result<()> {
+        match act {
             Act::Move(number) => {
                 let (from, to) = MOVES[number];
                 fs::rename(self.site.path(from), self.site.path(to))
@@ -209,20 +226,12 @@ impl World<'_> {
                 let mode = fs::metadata(&path)?.mode() ^ 0o155;
                 fs::set_permissions(path, Permissions::from_mode(mode & 0o777))
             }
-            Act::Upload(file) => {
-                let content = self.content(file);
-                self.writer.request("PUT", &format!("/{}", FILES[file]), &[], &content);
-                Ok(())
-            }
-            Act::Delete(file) => {
-                self.writer.request("DELETE", &format!("/{}", FILES[file]), &[], b"");
-                Ok(())
-            }
             Act::Point(first) => {
                 let new = self.site.path("new-link");
                 symlink(if first { "a" } else { "c" }, &new)?;
                 fs::rename(new, self.site.path("link"))
             }
+            _ => unreachable!("{act:?} is none on a folder"),
         }
     }
 
