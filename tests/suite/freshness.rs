@@ -388,6 +388,34 @@ fn nor_on_a_file_system_in_memory() {
     });
 }
 
+#[test]
+fn a_folder_that_was_made_again_is_another_one_though_the_old_one_is_held_open() {
+    let server = Server::with(Site::big(), &format!("workers = 2\n{EVERYTHING}"));
+    let path = |name: &str| server.site.path(name);
+    let mut readers: Vec<Client> = (0..READERS).map(|_| server.connect()).collect();
+    let mut all_get = |status: u16, what: &str| {
+        for _ in 0..ROUNDS {
+            for reader in &mut readers {
+                assert_eq!(reader.get("/a/b/x").status, status, "{what}");
+            }
+        }
+    };
+    fs::create_dir(path("a")).unwrap();
+    for _ in 0..10 {
+        fs::create_dir(path("a/b")).unwrap();
+        all_get(404, "there is no such file");
+        let held = File::open(path("a/b")).unwrap();
+        fs::remove_dir(path("a/b")).unwrap();
+        fs::create_dir(path("a/b")).unwrap();
+        fs::write(path("a/b/x"), "x").unwrap();
+        all_get(200, "it stands in the new folder");
+        fs::rename(path("a/b"), path("a/c")).unwrap();
+        all_get(404, "the new folder was moved");
+        fs::remove_dir_all(path("a/c")).unwrap();
+        drop(held);
+    }
+}
+
 /// A file system over a document root.
 struct Mounted(PathBuf);
 
