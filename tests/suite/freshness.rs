@@ -231,7 +231,17 @@ impl World<'_> {
                 symlink(if first { "a" } else { "c" }, &new)?;
                 fs::rename(new, self.site.path("link"))
             }
-            _ => unreachable!("{act:?} is none on a folder"),
+            Act::Write(_)
+            | Act::Overwrite(_)
+            | Act::Replace(_)
+            | Act::CutOff(_)
+            | Act::Touch(..)
+            | Act::Close(_)
+            | Act::Remove(_)
+            | Act::WriteByNewLink(_)
+            | Act::WriteByOldLink(_)
+            | Act::Upload(_)
+            | Act::Delete(_) => unreachable!("{act:?} is none on a folder"),
         }
     }
 
