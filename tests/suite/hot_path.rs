@@ -11,8 +11,8 @@ use crate::common::{Client, Server, Site, cannot_run, client};
 const HOUSEKEEPING_ROUNDS: usize = 10;
 /// Wait, receive, ask what has changed, send; whether there is a file or not.
 const FROM_THE_CACHE: &[&str] = &["epoll_wait", "recvfrom", "read", "sendto"];
-/// A part of a file that is too large to be kept whole, but is kept open.
-const FROM_A_LARGE_FILE: &[&str] = &["epoll_wait", "recvfrom", "read", "sendto", "sendfile"];
+/// A part of a file that is too large to be kept whole, but is kept open: it is read behind its head.
+const FROM_A_LARGE_FILE: &[&str] = &["epoll_wait", "recvfrom", "read", "preadv2", "sendto"];
 
 /// The replacement of a file of 1 KiB that nobody waits for to be stored, where there is no disk to wait for: all of it in
 /// the loop. Wait, receive; is the folder still at its path; lock; what is there; make, write, time,
