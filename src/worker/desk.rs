@@ -13,9 +13,8 @@ use super::verdicts::Verdicts;
 use crate::auth::Credentials;
 use crate::config::{Config, Hosts, SiteId, Sites};
 use crate::content::{Cache, Context, FolderSyncs, KnownDigests, MediaTypes, Now, OpenFolders};
-use crate::http::{HeadLimits, Schemes};
+use crate::http::{CommonLines, HeadLimits, Schemes};
 use crate::log::{AccessLog, LatestLogs, Logs};
-use crate::message::IMF_FIXDATE_BYTES;
 use crate::stats::{Boards, Tally};
 
 /// The worker's shared belongings.
@@ -54,8 +53,8 @@ pub(super) struct Desk {
     pub(super) now: Now,
     /// The same on a clock that never jumps, in milliseconds: what deadlines are measured by.
     pub(super) monotonic_ms: u64,
-    /// The value of `Date`, made once a second.
-    pub(super) date: [u8; IMF_FIXDATE_BYTES],
+    /// The lines of every head, `Date` among them; made once a second.
+    pub(super) common_lines: CommonLines,
     /// Helper threads.
     pub(super) offload: Offload,
     /// Memory for content on its way to them.
@@ -102,7 +101,7 @@ impl Desk {
             out: Vec::new(),
             now,
             monotonic_ms: 0,
-            date: now.date().imf_fixdate(),
+            common_lines: CommonLines::of(now.date()),
             offload,
             budget: Budget::default(),
             access_log: AccessLog::new(&logs),
