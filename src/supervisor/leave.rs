@@ -15,7 +15,7 @@ pub(super) struct Leaving {
 }
 
 /// A killed process is gone at once, unless the kernel waits for a disk; then it is killed again, for what it is worth.
-const KILL_INTERVAL: Duration = Duration::from_secs(1);
+pub(super) const KILL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Two signals so close together are one wish: timeout(1) and terminals signal a process and its group.
 const ONE_WISH: Duration = Duration::from_secs(1);

@@ -246,7 +246,7 @@ impl Supervisor {
         let generations = || self.current.iter().chain(&self.next);
         let deadlines = generations().filter_map(Generation::next_deadline);
         let leaving = self.leaving.iter().map(|leaving| leaving.until);
-        let successor = self.successor.as_ref().filter(|successor| !successor.serves).map(|successor| successor.until);
+        let successor = self.successor.as_ref().and_then(Successor::deadline);
         let vigil = self.current.as_ref().map(|_| self.vigil.next());
         let until = deadlines.chain(leaving).chain(successor).chain(vigil).min();
         let limit = until.map(|until| until.saturating_duration_since(Instant::now()));

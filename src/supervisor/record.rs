@@ -36,7 +36,7 @@ pub(super) struct Outcomes {
 
 /// The last line: what has no end was read while it was written.
 const END: &str = "end";
-/// A failure in so many bytes; a longer one is cut. All must fit what is read of such a file.
+/// A failure in so many bytes, as it is written; a longer one is cut. All must fit what is read of such a file.
 const FAILURE_LIMIT_BYTES: usize = 1500;
 
 impl Outcomes {
@@ -75,12 +75,28 @@ impl Outcomes {
 
     pub(super) fn text(&self) -> String {
         let line = |name: &str, Progress { begun, done, failure }: &Progress| {
-            let cut = failure.floor_char_boundary(FAILURE_LIMIT_BYTES);
-            let failure = failure.get(..cut).unwrap_or_default().replace('\\', "\\\\").replace('\n', "\\n");
-            format!("{name} {begun} {done} {failure}\n")
+            format!("{name} {begun} {done} {}\n", escape(failure))
         };
         format!("{}{}{END}\n", line("reload", &self.reload), line("upgrade", &self.upgrade))
     }
+}
+
+/// On one line, and not longer than may be: it is cut before the letter, escaped or not, that would be too much.
+fn escape(text: &str) -> String {
+    let mut line = String::with_capacity(text.len().min(FAILURE_LIMIT_BYTES));
+    for letter in text.chars() {
+        let before = line.len();
+        match letter {
+            '\\' => line.push_str("\\\\"),
+            '\n' => line.push_str("\\n"),
+            other => line.push(other),
+        }
+        if line.len() > FAILURE_LIMIT_BYTES {
+            line.truncate(before);
+            break;
+        }
+    }
+    line
 }
 
 /// Takes back that a line end is `\n` and a backslash is two.
@@ -253,8 +269,25 @@ mod tests {
         for end in 0..text.len() - 1 {
             assert_eq!(Outcomes::parse(&text[..end]), None, "{end}");
         }
-        record.finish(Task::Reload, &"ü".repeat(5000));
-        assert!(record.outcomes.text().len() < 4096);
+    }
+
+    #[test]
+    fn failure_of_any_length_fits_what_is_read_of_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        for letter in ["ü", "\\", "\n", "a\\"] {
+            let mut record = Record::new(Some(PidFile::take(&folder.path().join("pid")).unwrap()), Outcomes::default());
+            let failure = letter.repeat(5000);
+            for task in [Task::Reload, Task::Upgrade] {
+                record.begin(task);
+                record.finish(task, &failure);
+            }
+            let text = record.file.as_ref().unwrap().journal.read().unwrap();
+            let back = Outcomes::parse(&text).unwrap_or_else(|| panic!("{letter:?} is not read back"));
+            for task in [Task::Reload, Task::Upgrade] {
+                let told = &back.of(task).failure;
+                assert!(told.len() > FAILURE_LIMIT_BYTES / 2 - 2 && failure.starts_with(told), "{letter:?}: {told}");
+            }
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::generation::Farewell;
 use super::handed::Handed;
+use super::leave::{KILL_INTERVAL, patience};
 use super::record::Task;
 use super::{Phase, Supervisor, notify};
 use crate::log::Level;
@@ -17,12 +18,15 @@ use crate::sys::process::{self, Ended, ProcessId};
 /// A new binary that does not serve after so long is killed: it is longer than a worker may take to be ready.
 const SERVE_LIMIT: Duration = Duration::from_secs(60);
 
+/// One that has said why it can't serve lets its workers go, which is bounded, and may be so much longer about it.
+const END_LIMIT: Duration = Duration::from_secs(5);
+
 /// A new supervisor, as the old one sees it.
 pub(super) struct Successor {
     pid: ProcessId,
     line: PacketEnd,
     /// Then it is killed, if it does not serve.
-    pub(super) until: Instant,
+    until: Instant,
     /// It has said why it can't serve, and is ending.
     has_failed: bool,
     /// It serves: this supervisor only finishes what it has.
@@ -37,6 +41,15 @@ const QUIT: u8 = b'Q';
 /// What the old one says: take over; the same, and a reload was asked for; that again, as often as it is.
 const GO: u8 = b'G';
 const GO_AND_RELOAD: u8 = b'H';
+/// And this, when another upgrade was asked for.
+const UPGRADE: u8 = b'U';
+
+impl Successor {
+    /// When patience with it ends. None with one that serves: it ends when it likes.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        (!self.serves).then_some(self.until)
+    }
+}
 
 /// The old supervisor, as the new one sees it.
 pub(super) struct Predecessor {
@@ -60,12 +73,16 @@ pub(super) fn say_failed(line: &PacketEnd, why: &str) {
 }
 
 impl Supervisor {
-    /// SIGUSR2. One at a time.
+    /// SIGUSR2. One at a time, but none is forgotten: the binary may be another one by now, and somebody may wait for it.
     pub(super) fn want_upgrade(&mut self) {
-        if self.successor.is_some() {
-            self.logs.error(Level::Warning, format_args!("an upgrade is under way: the second one is not begun"));
-        } else {
-            self.upgrade_wanted = true;
+        match &self.successor {
+            // As with a reload, the new one is meant.
+            Some(successor) if successor.serves => drop(successor.line.send(&[UPGRADE], &[])),
+            Some(_) => {
+                self.upgrade_wanted = true;
+                self.logs.error(Level::Notice, format_args!("an upgrade is under way: another one follows it"));
+            }
+            None => self.upgrade_wanted = true,
         }
     }
 
@@ -112,6 +129,8 @@ impl Supervisor {
                 Some((&FAILED, words)) if !successor.serves => {
                     successor.has_failed = true;
                     // Its workers may have taken connections: it lets them drain.
+                    let drain = self.current.as_ref().map(|current| patience(current, Farewell::Drain));
+                    successor.until = now + drain.unwrap_or_default() + END_LIMIT;
                     let words = String::from_utf8_lossy(words).into_owned();
                     self.upgrade_failed(&words);
                 }
@@ -121,13 +140,17 @@ impl Supervisor {
             }
         }
         if let Some(successor) = &mut self.successor
-            && !successor.serves
-            && !successor.has_failed
-            && successor.until <= now
+            && successor.deadline().is_some_and(|until| until <= now)
         {
-            process::kill(successor.pid);
-            successor.has_failed = true;
-            self.upgrade_failed(&format!("the new server does not serve after {SERVE_LIMIT:?}"));
+            let pid = successor.pid;
+            process::kill(pid);
+            successor.until = now + KILL_INTERVAL;
+            if std::mem::replace(&mut successor.has_failed, true) {
+                let words = format_args!("the new server, process {pid}, has failed and does not end: killed");
+                self.logs.error(Level::Warning, words);
+            } else {
+                self.upgrade_failed(&format!("the new server does not serve after {SERVE_LIMIT:?}"));
+            }
         }
     }
 
@@ -140,6 +163,10 @@ impl Supervisor {
             return self.logs.error(Level::Error, format_args!("the new server does not listen: {error}"));
         }
         successor.serves = true;
+        if std::mem::take(&mut self.upgrade_wanted) {
+            // If it died in this moment, nobody is left who could.
+            let _ = successor.line.send(&[UPGRADE], &[]);
+        }
         let words = format_args!("process {} serves now; this one finishes its last requests", successor.pid);
         self.logs.error(Level::Notice, words);
         self.phase = Phase::Relieved;
@@ -211,6 +238,7 @@ impl Supervisor {
             let lets_go = matches!(letter, Some(GO | GO_AND_RELOAD));
             // It comes again when the old one is asked after it has let go.
             self.reload_wanted |= letter == Some(GO_AND_RELOAD);
+            self.upgrade_wanted |= letter == Some(UPGRADE);
             // An old supervisor that is gone has nothing to hand over any more, but who is not ready can't take it yet.
             let is_due = lets_go || (is_gone && self.phase == Phase::Serving);
             if is_due && !std::mem::replace(&mut predecessor.has_let_go, true) {

@@ -145,7 +145,7 @@ fn configuration_that_is_wrong_changes_nothing() {
 }
 
 #[test]
-fn second_upgrade_and_a_reload_meanwhile_do_no_harm() {
+fn reload_meanwhile_is_done_by_the_new_server() {
     let installed = Installed::start("127.0.0.1:0");
     // A new binary that takes its time.
     let slow = format!("#!/bin/sh\nsleep 1\nexec {} \"$@\"\n", binary());
@@ -153,14 +153,57 @@ fn second_upgrade_and_a_reload_meanwhile_do_no_harm() {
     let first = installed.server.supervisor();
     installed.server.signal(Signal::SIGUSR2);
     installed.server.await_line("the upgrade begins", |line| line.contains("upgrading: "));
-    installed.server.signal(Signal::SIGUSR2);
-    installed.server.await_line("one is enough", |line| line.contains("an upgrade is under way"));
     let config = format!("workers = 3\n{}{EVERYTHING}", pid_file_line(&installed.server.site));
     installed.server.configure("127.0.0.1:0", &config);
     // It waits for the upgrade, goes along with it, and is answered by the new server.
     installed.server.obeys("reload");
     assert_ne!(installed.server.supervisor(), first);
     assert_eq!(installed.server.stats()["workers_ready"], 3);
+}
+
+#[test]
+fn everyone_who_asks_for_an_upgrade_is_answered() {
+    let installed = Installed::start("127.0.0.1:0");
+    let slowly = |outcome: &str| installed.replace(format!("#!/bin/sh\nsleep 1\n{outcome}\n").as_bytes());
+    let ask_twice = || {
+        let begun = installed.server.said().matches("upgrading: ").count();
+        let count = |words: &str| installed.server.said().matches(words).count();
+        let followed = count("another one follows it");
+        let codes = std::thread::scope(|scope| {
+            let first = scope.spawn(|| installed.server.tell("upgrade").status.code());
+            until("the upgrade begins", || count("upgrading: ") > begun);
+            let second = scope.spawn(|| installed.server.tell("upgrade").status.code());
+            until("the second one waits", || count("another one follows it") > followed);
+            [first.join().unwrap(), second.join().unwrap()]
+        });
+        assert_eq!(count("upgrading: "), begun + 2, "both were begun");
+        codes
+    };
+    let first = installed.server.supervisor();
+    slowly("exit 3");
+    assert_eq!(ask_twice(), [Some(1), Some(1)]);
+    assert_eq!(installed.server.supervisor(), first);
+    slowly(&format!("exec {} \"$@\"", binary()));
+    assert_eq!(ask_twice(), [Some(0), Some(0)]);
+    assert_ne!(installed.server.supervisor(), first);
+    assert_eq!(installed.server.connect().get("/hello.txt").status, 200);
+}
+
+#[test]
+fn new_server_that_fails_and_does_not_end_is_killed() {
+    let installed = Installed::start("127.0.0.1:0");
+    let site = &installed.server.site;
+    let config = format!("workers = 2\ntimeouts.drain = \"1s\"\n{}{EVERYTHING}", pid_file_line(site));
+    installed.server.configure("127.0.0.1:0", &config);
+    installed.server.obeys("reload");
+    // It says that it can't, as a server does, and hangs.
+    installed.replace(b"#!/bin/bash\nprintf 'Fit is broken' >&\"${FILESERV_UPGRADE#*:}\"\nexec sleep 600\n");
+    let output = installed.server.tell("upgrade");
+    assert!(said(&output).contains("the upgrade changes nothing: it is broken"), "{}", said(&output));
+    installed.server.await_line("it is killed", |line| line.contains("has failed and does not end: killed"));
+    installed.server.obeys("reload");
+    installed.replace(&fs::read(binary()).unwrap());
+    installed.server.obeys("upgrade");
 }
 
 #[test]

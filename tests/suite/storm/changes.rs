@@ -101,23 +101,26 @@ fn nobody_notices_bursts_of_signals_while_workers_retire() {
     let rounds = if full() { 20 } else { 4 };
     let mut server = start(3, "limits.requests_per_worker = 200\n");
     let (load, clients) = Load::start(&server, true);
-    let retired = || server.stats()["retired"].as_u64().unwrap();
+    let counted = |what: &str| server.stats()[what].as_u64().unwrap();
     for _ in 0..rounds {
-        let before = retired();
-        until("a worker retires", || retired() > before);
+        let (retired, reloads) = (counted("retired"), counted("reloads"));
+        until("a worker retires", || counted("retired") > retired);
         for _ in 0..5 {
             server.signal(Signal::SIGHUP);
             server.signal(Signal::SIGUSR1);
             server.signal(Signal::SIGCHLD);
         }
         load.flows();
+        until("the burst has been obeyed", || counted("reloads") > reloads);
     }
     load.end(clients);
     until("one generation is left", || server.workers().len() == 3);
     assert_each_request_has_its_line(&server, &load);
     assert_nothing_is_left(&server);
+    assert_eq!(counted("failed_reloads"), 0);
     let lines = server.said();
     assert!(lines.contains("requests: another takes its place"), "{lines}");
+    assert!(lines.contains("the logs were opened again"), "{lines}");
     server.obeys("stop");
     until("it is reaped", || server.has_ended());
 }
