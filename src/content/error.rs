@@ -141,7 +141,7 @@ thread_local! {
 
 /// The answer in words that never change: body and fields are made once, and shared after that.
 fn prepared(status: Status, form: ErrorForm, detail: &'static str) -> Response {
-    let make = || Arc::new(prepare(in_form(status, form, Body::Empty), render(status, form, detail)));
+    let make = || Arc::new(prepare(&in_form(status, form, Body::Empty), render(status, form, detail)));
     let key = (status.code(), form, detail);
     let prepared = PREPARED.with_borrow_mut(|known| {
         match known.iter().position(|(of, _)| *of == key) {
@@ -156,7 +156,7 @@ fn prepared(status: Status, form: ErrorForm, detail: &'static str) -> Response {
     response
 }
 
-fn prepare(response: Response, content: Vec<u8>) -> Prepared {
+fn prepare(response: &Response, content: Vec<u8>) -> Prepared {
     let mut field_lines = Vec::new();
     for (name, value) in response.fields.iter() {
         write_line(*name, value, &mut field_lines);

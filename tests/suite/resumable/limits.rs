@@ -130,7 +130,8 @@ fn parts_count_in_the_quota() {
 #[test]
 fn parts_of_many_at_once_share_the_quota() {
     const LIMIT: u64 = 400_000;
-    const PIECE: u64 = 1_000;
+    const CONTENT: [u8; 1_000] = [b'x'; 1_000];
+    const PIECE: u64 = CONTENT.len() as u64;
     let server = with(&format!("[[quota]]\npath = \"/in/\"\nbytes = {LIMIT}"));
     server.site.write("in/there", "");
     std::thread::scope(|scope| {
@@ -140,7 +141,7 @@ fn parts_of_many_at_once_share_the_quota() {
                 let mut client = server.connect();
                 let address = begin(&mut client, &format!("/in/{number}"), &[]);
                 for piece in 0..100 {
-                    let reply = append(&mut client, &address, piece * PIECE, MORE, &[b'x'; PIECE as usize]);
+                    let reply = append(&mut client, &address, piece * PIECE, MORE, &CONTENT);
                     if reply.status != 204 {
                         assert_eq!(reply.status, 507, "{reply:?}");
                         break;
@@ -151,7 +152,7 @@ fn parts_of_many_at_once_share_the_quota() {
     });
     let stored = stored(&server, "in");
     assert!((LIMIT - PIECE + 1..=LIMIT + 8 * PIECE).contains(&stored), "{stored}");
-    let reply = server.connect().request("PUT", "/in/more", &[], &[b'x'; PIECE as usize]);
+    let reply = server.connect().request("PUT", "/in/more", &[], &CONTENT);
     assert_eq!(reply.status, 507, "{reply:?}");
 }
 
