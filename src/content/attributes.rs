@@ -22,9 +22,6 @@ pub(super) fn keep(folder: &File, name: &[u8], old: &Identity, new: &File, shown
     if mode != now.mode {
         file::set_mode(new, mode)?;
     }
-    if attributes::has_any(folder.as_fd(), name) == Some(false) {
-        return Ok(());
-    }
     let copied = file::open_entry(folder.as_fd(), name).and_then(|old| attributes::copy(&old, new));
     match copied {
         Ok(lost) => {

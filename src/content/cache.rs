@@ -47,6 +47,9 @@ struct Small {
     proof: Proof,
     validators: Validators,
     prepared: Arc<Prepared>,
+    /// Was it read within a second of its last change? A write gives its time before its bytes, and may have stopped
+    /// between them: then there are other bytes behind the same time.
+    is_early: bool,
 }
 
 /// A large file as it was when it was opened.
@@ -76,9 +79,9 @@ impl Cache {
         }
     }
 
-    /// From now on changes are told, if there is somebody to tell them.
+    /// From now on changes are told, if there is somebody to tell them, and anything may be kept.
     pub fn hear_from(&mut self, watcher: Option<Watcher>) {
-        self.watch = Watch::new(watcher);
+        self.watch = Watch::new(watcher.filter(|_| self.bytes_limit > 0));
     }
 
     /// Something was received, maybe a request for what has changed this moment: whatever happened until now is heard
@@ -122,7 +125,9 @@ impl Cache {
         push_key(root, key, &mut self.key);
         let path = key.strip_prefix(&[ENCODED_KEY]).unwrap_or(key);
         if let Some(small) = self.small.get_mut(self.key.as_slice()) {
-            if self.watch.is_same(&mut small.proof, root, path, &small.identity, now) {
+            let may_lack_bytes =
+                small.is_early && (!is_young(&small.identity, now) || self.watch.has_heard_of_files(&small.proof));
+            if !may_lack_bytes && self.watch.is_same(&mut small.proof, root, path, &small.identity, now) {
                 return Some((response_of_small(small.prepared.clone(), small.validators), small.identity.modified));
             }
             self.forget_small();
@@ -198,7 +203,8 @@ impl Cache {
     ) -> Response {
         let validators = validators_of(&identity, now);
         if is_settled(&identity, now) {
-            let small = Small { identity, proof: Proof::default(), validators, prepared: prepared.clone() };
+            let is_early = is_young(&identity, now);
+            let small = Small { identity, proof: Proof::default(), validators, prepared: prepared.clone(), is_early };
             self.insert(root, key, small);
         }
         response_of_small(prepared, validators)
@@ -234,6 +240,11 @@ impl Large {
         response.accepts_ranges = true;
         response
     }
+}
+
+/// Did it change within the last second?
+fn is_young(identity: &Identity, now: Now) -> bool {
+    now.unix_nanoseconds() - identity.changed < 1_000_000_000
 }
 
 fn response_of_small(prepared: Arc<Prepared>, validators: Validators) -> Response {
@@ -281,6 +292,60 @@ mod tests {
             proof: Proof::default(),
             validators: Validators::default(),
             prepared: Arc::new(Prepared { field_lines: Box::default(), content_type: "".into(), content, digests }),
+            is_early: false,
+        }
+    }
+
+    #[test]
+    fn bytes_that_were_read_while_they_were_written_are_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("file"), "old").unwrap();
+        let root = File::open(folder.path()).unwrap();
+        let state = identity(File::open(folder.path().join("file")).unwrap()).unwrap();
+        let after = |milliseconds: i128| {
+            let time = state.changed + milliseconds * 1_000_000;
+            let (seconds, nanoseconds) = (time / 1_000_000_000, time % 1_000_000_000);
+            Now { unix_seconds: seconds.try_into().unwrap(), nanoseconds: nanoseconds.try_into().unwrap() }
+        };
+        let mut cache = Cache::new(&LIMITS);
+        let is_kept = |cache: &mut Cache, read: i128, asked: i128| {
+            cache.keep_small(root.as_fd(), b"/file", state, entry(3).prepared, after(read));
+            cache.lookup(root.as_fd(), b"/file", after(asked)).is_some()
+        };
+        assert!(is_kept(&mut cache, 100, 900), "until the second is over");
+        assert!(!is_kept(&mut cache, 100, 1_100), "then they are read again");
+        assert!(is_kept(&mut cache, 1_200, 60_000), "and that is enough");
+        cache.hear_from(Watcher::new().ok());
+        if cache.watch.is_on() {
+            let other = folder.path().join("other");
+            std::fs::write(&other, "x").unwrap();
+            let state = identity(File::open(&other).unwrap()).unwrap();
+            cache.keep_small(root.as_fd(), b"/other", state, entry(1).prepared, after(2_000));
+            assert!(cache.lookup(root.as_fd(), b"/other", after(2_000)).is_some(), "it is watched");
+            assert!(is_kept(&mut cache, 100, 200));
+            assert!(cache.lookup(root.as_fd(), b"/file", after(300)).is_some());
+            // Which file was written is not told, and the times of this one are what they were.
+            std::fs::write(&other, "y").unwrap();
+            cache.fall_behind();
+            assert!(cache.lookup(root.as_fd(), b"/file", after(400)).is_none());
+        }
+    }
+
+    #[test]
+    fn nothing_is_kept_or_watched_where_the_cache_is_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = File::open(folder.path()).unwrap();
+        let now = |unix_seconds| Now { unix_seconds, nanoseconds: 0 };
+        for (bytes, kept) in [(0, 0), (1, 1)] {
+            let mut cache = Cache::new(&crate::config::Cache { bytes, ..LIMITS });
+            cache.hear_from(Watcher::new().ok());
+            if cache.watch.is_on() || bytes == 0 {
+                for second in 1..4 {
+                    assert!(is_absent(&cache.open(root.as_fd(), b"/nothing", now(second))));
+                }
+                assert_eq!(cache.missing.len(), kept, "{bytes} bytes");
+                assert_eq!(cache.watched().min(1), kept, "{bytes} bytes");
+            }
         }
     }
 

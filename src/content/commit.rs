@@ -19,8 +19,8 @@ use super::target::{Rules, current, split};
 use super::temporary::Temporary;
 use super::{Context, attributes};
 use crate::config::Durability;
-use crate::log::Logs;
-use crate::message::{FieldName, Refusal, Response, Status, Worked};
+use crate::log::{Level, Logs};
+use crate::message::{FieldName, Refusal, Response, Status, Value, Worked};
 use crate::sys::failure::WriteFailure;
 use crate::sys::file::{self, Identity};
 
@@ -42,9 +42,13 @@ pub(super) fn write_refusal(error: &io::Error) -> Refusal {
     Refusal::new(status, detail)
 }
 
-/// The refusal where the change was made, but could not be brought to stable storage. What was there before is gone.
-pub(super) fn unsynced_refusal(detail: &'static str) -> impl FnOnce(io::Error) -> Refusal {
-    move |_| Refusal::new(Status::INTERNAL_SERVER_ERROR, detail)
+/// The refusal where the change of the file at this address was made, but could not be brought to stable storage. What was
+/// there before is gone, and the operator has a disk that fails.
+pub(super) fn unsynced_refusal(logs: &Logs, shown: &str, detail: &'static str) -> impl FnOnce(io::Error) -> Refusal {
+    move |error| {
+        logs.error(Level::Error, format_args!("can't sync the folder of {shown}: {error}"));
+        Refusal::new(Status::INTERNAL_SERVER_ERROR, detail)
+    }
 }
 
 /// Gives a file the group of new ones, where they have one of their own.
@@ -111,6 +115,8 @@ pub(super) struct Commit {
     durability: Durability,
     pub(super) rules: Rules,
     pub(super) quotas: Quotas,
+    /// So much of the content is in their sums already: what came of an upload in several requests.
+    pub(super) counted_bytes: u64,
     /// The folders above the target's, where somebody may just have made them.
     ancestors: Option<Ancestors>,
     syncs: FolderSyncs,
@@ -122,6 +128,11 @@ pub(super) struct Commit {
 impl Commit {
     /// What will make the file at this decoded path.
     pub(super) fn of(ctx: &Context<'_>, path: &[u8], rules: Rules) -> Result<Self, Refusal> {
+        Ok(Self { quotas: Quotas::of(ctx, path)?, ..Self::without_quotas(ctx, path, rules)? })
+    }
+
+    /// The same where the folder is not there yet; the quotas are filled in when it is.
+    pub(super) fn without_quotas(ctx: &Context<'_>, path: &[u8], rules: Rules) -> Result<Self, Refusal> {
         let (folder_path, name) = split(path)?;
         let durability = ctx.config.uploads.durability;
         Ok(Self {
@@ -129,7 +140,8 @@ impl Commit {
             location: link(path),
             durability,
             rules,
-            quotas: Quotas::of(ctx, path)?,
+            quotas: Quotas::default(),
+            counted_bytes: 0,
             ancestors: if durability == Durability::Full { Ancestors::of(ctx, folder_path)? } else { None },
             syncs: ctx.syncs.clone(),
             logs: ctx.logs.clone(),
@@ -163,12 +175,21 @@ impl Commit {
     /// Everything that can be done before anybody has to be kept out.
     fn prepare(&self, content: Content) -> Result<Prepared, Refusal> {
         let failed = |error: io::Error| write_refusal(&error);
+        // What nobody waits for to be stored, and what no disk has to take, is written faster under the lock than it is kept
+        // from a sweep.
+        if matches!(content, Content::Small(..))
+            && self.durability == Durability::None
+            && content.folder().is_in_memory()
+        {
+            return Ok(Prepared { content, seen: None });
+        }
+        // No disk has to work for what may not be.
+        let seen = current(content.folder(), &self.name)?;
+        self.rules.decide(seen.as_ref())?;
+        let freed = seen.map_or(0, |seen| seen.size).saturating_add(self.counted_bytes);
+        self.quotas.check(content.bytes().saturating_sub(freed))?;
         let (temporary, bytes) = match content {
             Content::Written(temporary, bytes) => (temporary, bytes),
-            // What nobody waits for to be stored takes less time under the lock than it takes to be kept from a sweep.
-            small @ Content::Small(..) if self.durability == Durability::None => {
-                return Ok(Prepared { content: small, seen: None });
-            }
             Content::Small(folder, birth, bytes) => {
                 let temporary = birth.create(&folder).map_err(failed)?;
                 temporary.file().write_all(&bytes).map_err(failed)?;
@@ -176,7 +197,6 @@ impl Commit {
             }
         };
         give_time(&temporary);
-        let seen = current(temporary.folder(), &self.name)?;
         self.keep_attributes(&temporary, seen.as_ref()).map_err(failed)?;
         self.sync_file(&temporary).map_err(failed)?;
         Ok(Prepared { content: Content::Written(temporary, bytes), seen })
@@ -204,10 +224,23 @@ impl Commit {
     /// The rename, and what must be known of the file before another one takes its place.
     fn replace(self, prepared: Prepared, before: Option<Identity>, held: Held<'_>) -> Result<Response, Refusal> {
         let failed = |error: io::Error| write_refusal(&error);
+        let (bytes, is_written) = (prepared.content.bytes(), matches!(prepared.content, Content::Written(..)));
+        // Declared before the locks, so that it is dropped behind them: to give up a large one takes its time.
+        let mut temporary;
         let Held { lock, mut ledgers } = held;
-        let bytes = prepared.content.bytes();
-        let mut temporary = self.ready(prepared, before.as_ref())?;
-        let replaced_bytes = before.map_or(0, |before| before.size);
+        temporary = match prepared.content {
+            Content::Written(temporary, _) => temporary,
+            Content::Small(folder, birth, bytes) => {
+                self.write(folder, birth, &bytes, before.as_ref()).map_err(failed)?
+            }
+        };
+        // Somebody else's update, or a change of permissions, came in between. What was just written has seen it.
+        if is_written && before != prepared.seen {
+            self.keep_attributes(&temporary, before.as_ref())
+                .and_then(|()| self.sync_file(&temporary))
+                .map_err(failed)?;
+        }
+        let replaced_bytes = before.map_or(0, |before| before.size).saturating_add(self.counted_bytes);
         ledgers.charge(replaced_bytes, bytes)?;
         match before {
             Some(_) => temporary.replace(&self.name),
@@ -220,9 +253,11 @@ impl Commit {
         let etag = tag_of(&file::identity(temporary.file()).map_err(failed)?);
         // The others need not wait for the disk: a sync serves all who have renamed before it.
         drop((lock, ledgers));
-        self.sync_folders(temporary.folder()).map_err(unsynced_refusal(
-            "The new content of this file is there, but the disk has not confirmed it: a crash may take it back.",
-        ))?;
+        let detail =
+            "The new content of this file is there, but the disk has not confirmed it: a crash may take it back.";
+        self.sync_folders(temporary.folder())
+            .map_err(unsynced_refusal(&self.logs, &self.location, detail))
+            .map_err(|refusal| refusal.with_field(FieldName::ETag, Value::Tag(etag)))?;
         let mut response = match before {
             Some(_) => Response::new(Status::NO_CONTENT),
             None => Response::new(Status::CREATED).with_field(FieldName::Location, self.location),
@@ -231,28 +266,21 @@ impl Commit {
         Ok(response)
     }
 
-    /// The content in a file that lacks nothing but its name.
-    fn ready(&self, prepared: Prepared, before: Option<&Identity>) -> Result<Temporary, Refusal> {
-        let failed = |error: io::Error| write_refusal(&error);
-        match prepared.content {
-            Content::Written(temporary, _) => {
-                // Somebody else's update, or a change of permissions, came in between.
-                if before != prepared.seen.as_ref() {
-                    self.keep_attributes(&temporary, before).map_err(failed)?;
-                    self.sync_file(&temporary).map_err(failed)?;
-                }
-                Ok(temporary)
-            }
-            Content::Small(folder, birth, bytes) => {
-                let mode = before.map_or(birth.mode, |before| before.mode & 0o777);
-                let temporary = Temporary::create_under_lock(folder, mode).map_err(failed)?;
-                give_group(temporary.file(), birth.group).map_err(failed)?;
-                temporary.file().write_all(&bytes).map_err(failed)?;
-                give_time(&temporary);
-                self.keep_attributes(&temporary, before).map_err(failed)?;
-                Ok(temporary)
-            }
-        }
+    /// Puts a small content into a file that lacks nothing but its name.
+    fn write(
+        &self,
+        folder: Arc<Folder>,
+        birth: Birth,
+        bytes: &[u8],
+        before: Option<&Identity>,
+    ) -> io::Result<Temporary> {
+        let mode = before.map_or(birth.mode, |before| before.mode & 0o777);
+        let temporary = Temporary::create_under_lock(folder, mode)?;
+        give_group(temporary.file(), birth.group)?;
+        temporary.file().write_all(bytes)?;
+        give_time(&temporary);
+        self.keep_attributes(&temporary, before)?;
+        Ok(temporary)
     }
 
     fn keep_attributes(&self, temporary: &Temporary, before: Option<&Identity>) -> io::Result<()> {

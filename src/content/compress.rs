@@ -16,33 +16,32 @@ use crate::message::{
 const LEAST_BYTES: u64 = 1024;
 
 /// Puts generated text into the coding that the client likes best; anything else stays as it is.
-#[must_use]
-pub fn compress(request: &Request<'_>, mut response: Response) -> Response {
+pub fn compress(request: &Request<'_>, response: &mut Response) {
     let is_generated = matches!(response.body, Body::Bytes(_) | Body::Source { .. });
     if !is_generated || !response.content_type().is_some_and(is_text) {
-        return response;
+        return;
     }
     let accepted = AcceptEncoding::of(request.fields).choose([Coding::Gzip, Coding::Identity]);
     let Some(&best) = accepted.first() else {
-        return not_acceptable(request);
+        *response = not_acceptable(request);
+        return;
     };
     response.fields.vary_by(FieldName::AcceptEncoding);
     let is_short = response.body.length().is_some_and(|length| length < LEAST_BYTES);
     if best == Coding::Identity || (is_short && accepted.contains(&Coding::Identity)) {
-        return response;
+        return;
     }
     let source: Box<dyn BodySource> = match std::mem::take(&mut response.body) {
         Body::Source { source, .. } => source,
         Body::Bytes(bytes) => Box::new(Whole(bytes)),
         other @ (Body::Empty | Body::Prepared { .. } | Body::File { .. } | Body::Parts(_)) => {
             response.body = other;
-            return response;
+            return;
         }
     };
     response.body = Body::Source { source: Box::new(Gzip::of(source)), length: None };
     response.fields.push(FieldName::ContentEncoding, Coding::Gzip.name());
     response.validators.etag = response.validators.etag.map(|etag| etag.of_coding(Coding::Gzip.name()));
-    response
 }
 
 /// Nothing that there is is acceptable (RFC 9110 section 12.5.3).
@@ -161,7 +160,8 @@ mod tests {
         let lines: Vec<(&str, &str)> = accept.map(|value| ("Accept-Encoding", value)).into_iter().collect();
         let mut response = Response::with_body(Status::OK, content_type, Body::Bytes(content.to_vec()));
         response.validators.etag = Some(ETag::of(b"x"));
-        with_request(Method::Get, "/", None, &lines, |request| compress(request, response))
+        with_request(Method::Get, "/", None, &lines, |request| compress(request, &mut response));
+        response
     }
 
     #[test]

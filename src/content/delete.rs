@@ -6,10 +6,12 @@ use std::os::fd::AsFd;
 use super::Context;
 use super::commit::{unsynced_refusal, write_refusal};
 use super::locks::{Held, Locks};
+use super::page::link;
 use super::quota::Quotas;
 use super::syncs::FolderSyncs;
 use super::target::{Target, current};
 use crate::config::Durability;
+use crate::log::Logs;
 use crate::message::{Handled, Provided, Refusal, Request, Response, Status, Worked};
 use crate::sys::file;
 
@@ -23,6 +25,8 @@ pub fn delete(ctx: &Context<'_>, request: &Request<'_>) -> Provided {
         target: Target::to_remove(ctx, request)?,
         durability: ctx.config.uploads.durability,
         syncs: ctx.syncs.clone(),
+        logs: ctx.logs.clone(),
+        shown: link(&request.path),
     };
     let locks = Locks::new(removal.target.folder.clone(), Quotas::of(ctx, &request.path)?);
     Ok(Handled::Await(Box::new(move || {
@@ -35,6 +39,9 @@ struct Removal {
     target: Target,
     durability: Durability,
     syncs: FolderSyncs,
+    logs: Logs,
+    /// The target's address.
+    shown: String,
 }
 
 impl Removal {
@@ -47,9 +54,8 @@ impl Removal {
         ledgers.refund(before.size, 0);
         drop((lock, ledgers));
         if self.durability == Durability::Full {
-            self.syncs.sync(&folder).map_err(unsynced_refusal(
-                "The file is removed, but the disk has not confirmed it: a crash may bring it back.",
-            ))?;
+            let detail = "The file is removed, but the disk has not confirmed it: a crash may bring it back.";
+            self.syncs.sync(&folder).map_err(unsynced_refusal(&self.logs, &self.shown, detail))?;
         }
         Ok(Response::new(Status::NO_CONTENT))
     }

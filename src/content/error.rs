@@ -4,17 +4,18 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use maud::html;
 use serde::Serialize;
 
 use super::page;
-use crate::message::{Accept, Body, Digests, FieldName, Fields, Prepared, Problem, Refusal, Response, Status, Value};
+use crate::message::{
+    Accept, Body, Digests, FieldName, Fields, Prepared, Problem, Refusal, Response, Status, Value, write_line,
+};
 
 /// In which form an error is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ErrorForm {
     /// For a person.
     #[default]
@@ -109,41 +110,59 @@ fn explain(refusal: &Refusal, form: ErrorForm) -> Response {
     let status = refusal.status;
     // Only a program can make anything of a kind.
     let form = if refusal.problem == Problem::Blank { form } else { ErrorForm::Problem };
-    let body = match refusal.detail {
+    let response = match refusal.detail {
         _ if refusal.problem != Problem::Blank => {
-            Body::Bytes(Document::of(refusal.problem, status, &refusal.detail).json())
+            in_form(status, form, Body::Bytes(Document::of(refusal.problem, status, &refusal.detail).json()))
         }
         Cow::Borrowed(detail) => prepared(status, form, detail),
-        Cow::Owned(ref detail) => Body::Bytes(render(status, form, detail)),
-    };
-    let response = match form {
-        ErrorForm::Page => page::respond(status, body),
-        ErrorForm::Problem => Response::with_body(status, "application/problem+json", body),
+        Cow::Owned(ref detail) => in_form(status, form, Body::Bytes(render(status, form, detail))),
     };
     // 404, 405, 410, 414 and 501 may be cached unless told otherwise (RFC 9110 section 15.1), and what is missing now
     // may be uploaded in a second.
     response.with_field(FieldName::CacheControl, "no-store").with_field(FieldName::Vary, "Accept")
 }
 
+/// The answer with this body, and the fields that tell what it is.
+fn in_form(status: Status, form: ErrorForm, body: Body) -> Response {
+    match form {
+        ErrorForm::Page => page::respond(status, body),
+        ErrorForm::Problem => Response::with_body(status, "application/problem+json", body),
+    }
+}
+
 /// Status, form and words.
 type Key = (u16, ErrorForm, &'static str);
 
 thread_local! {
-    /// Bodies in words that were known when fileserv was compiled: that also bounds how many there can be.
-    static PREPARED: RefCell<HashMap<Key, Arc<Prepared>>> = RefCell::default();
+    /// Bodies in words that were known when fileserv was compiled: that also bounds how many there can be. The one that
+    /// was wanted last is the first: mostly it is that of 404 again, and to compare costs less than to hash.
+    static PREPARED: RefCell<Vec<(Key, Arc<Prepared>)>> = RefCell::default();
 }
 
-/// The body in words that never change: rendered once, and shared after that.
-fn prepared(status: Status, form: ErrorForm, detail: &'static str) -> Body {
-    let make = || {
-        let content = render(status, form, detail).into();
-        let (field_lines, content_type) = (Box::default(), Cow::Borrowed(""));
-        Arc::new(Prepared { field_lines, content_type, content, digests: Digests::default() })
-    };
+/// The answer in words that never change: body and fields are made once, and shared after that.
+fn prepared(status: Status, form: ErrorForm, detail: &'static str) -> Response {
+    let make = || Arc::new(prepare(&in_form(status, form, Body::Empty), render(status, form, detail)));
     let key = (status.code(), form, detail);
-    let prepared = PREPARED.with_borrow_mut(|known| known.entry(key).or_insert_with(make).clone());
+    let prepared = PREPARED.with_borrow_mut(|known| {
+        match known.iter().position(|(of, _)| *of == key) {
+            Some(at) => known.swap(0, at),
+            None => known.insert(0, (key, make())),
+        }
+        known.first().map_or_else(make, |(_, prepared)| prepared.clone())
+    });
+    let mut response = Response::new(status);
     let length = prepared.content.len();
-    Body::Prepared { prepared, offset: 0, length }
+    response.body = Body::Prepared { prepared, offset: 0, length };
+    response
+}
+
+fn prepare(response: &Response, content: Vec<u8>) -> Prepared {
+    let mut field_lines = Vec::new();
+    for (name, value) in response.fields.iter() {
+        write_line(*name, value, &mut field_lines);
+    }
+    let content_type = response.content_type().map_or(Cow::Borrowed(""), |text| text.to_owned().into());
+    Prepared { field_lines: field_lines.into(), content_type, content: content.into(), digests: Digests::default() }
 }
 
 fn render(status: Status, form: ErrorForm, detail: &str) -> Vec<u8> {
@@ -213,10 +232,10 @@ mod tests {
                 assert_eq!(problem["title"], "Bad Request");
                 assert_eq!(problem["status"], 400);
                 assert_eq!(problem["detail"], "a <b> & \"c\"");
-                assert_eq!(response.fields.find(FieldName::ContentType), Some(&"application/problem+json".into()));
+                assert_eq!(response.content_type(), Some("application/problem+json"));
             } else {
                 assert!(text(&response).contains("<h1>400 Bad Request</h1><p>a &lt;b&gt; &amp; &quot;c&quot;</p>"));
-                assert_eq!(response.fields.find(FieldName::ContentType), Some(&"text/html; charset=utf-8".into()));
+                assert_eq!(response.content_type(), Some("text/html; charset=utf-8"));
             }
             assert_eq!(response.fields.find(FieldName::Vary), Some(&"Accept".into()));
             assert_eq!(response.fields.find(FieldName::CacheControl), Some(&"no-store".into()));

@@ -12,16 +12,10 @@ use crate::sys::file::{FileKind, Identity, identity, open_beneath};
 
 /// Puts the site's page for this status into the answer to a retrieval, if the client likes pages and there is one.
 /// The operator named the file, so it is shown even where the access rules let nobody read.
-#[must_use]
-pub fn error_page(ctx: &Context<'_>, request: &Request<'_>, response: Response) -> Response {
+pub fn error_page(ctx: &Context<'_>, request: &Request<'_>, response: &mut Response) {
     let is_asked = || request.method.is_retrieval() && ErrorForm::of(request.fields) == ErrorForm::Page;
-    let Some(path) = ctx.site.error_pages.find(response.status.code()).filter(|_| is_asked()) else {
-        return response;
-    };
-    let Ok((file, Identity { kind: FileKind::Regular, size, .. })) = open(ctx, path) else {
-        return response;
-    };
-    let mut response = response;
+    let Some(path) = ctx.site.error_pages.find(response.status.code()).filter(|_| is_asked()) else { return };
+    let Ok((file, Identity { kind: FileKind::Regular, size, .. })) = open(ctx, path) else { return };
     // The policy is that of the built-in page, which has no script to run and no picture to load.
     response.fields.retain(|name| !matches!(name, FieldName::ContentType | FieldName::ContentSecurityPolicy));
     response.fields.push(FieldName::ContentType, Value::Text(ctx.media_types.of_name(path.as_bytes())));
@@ -29,7 +23,6 @@ pub fn error_page(ctx: &Context<'_>, request: &Request<'_>, response: Response) 
     response.validators = Validators::default();
     response.accepts_ranges = false;
     response.body = Body::File { file: Arc::new(file), offset: 0, length: size };
-    response
 }
 
 fn open(ctx: &Context<'_>, path: &str) -> io::Result<(File, Identity)> {

@@ -235,6 +235,5 @@ pub(super) fn is_settled(identity: &Identity, now: super::Now) -> bool {
         return true;
     }
     const SETTLING_NANOSECONDS: i128 = 20_000_000;
-    let now = i128::from(now.unix_seconds) * 1_000_000_000 + i128::from(now.nanoseconds);
-    now - identity.changed > SETTLING_NANOSECONDS
+    now.unix_nanoseconds() - identity.changed > SETTLING_NANOSECONDS
 }

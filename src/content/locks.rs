@@ -1,7 +1,7 @@
-//! The locks of a change: the sums of the quotas, then the folder. Waiting for them holds no thread.
-//! Process: worker, sealed. Blocks: never; what can't be had is asked for again later. Fails with: 500, 503.
+//! The locks of a change: the sums of the quotas, then the folder. Waiting for them holds no thread for long.
+//! Process: worker, sealed. Blocks: for a millisecond, once; then it is asked for again later. Fails with: 500, 503.
 //! Somebody has them for some milliseconds. Who has them for longer is no worker that is well, and must not take the
-//! helper threads with him, or the other uploads.
+//! helper threads with him, or the other uploads: from then on each look is one try.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,13 +13,13 @@ use crate::message::{FieldName, Refusal, Status, Value, Worked};
 
 /// After so long the client is told to come again.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// So often a helper thread looks before it turns to other work, after pauses that begin with this and double: one
-/// millisecond in all.
+/// So often a helper thread looks, once, before it turns to other work, after pauses that begin with this and double:
+/// one millisecond in all.
 const LOOKS: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_micros(30);
 /// The pauses without a thread begin with this and double up to that.
 const FIRST_ABSENCE: Duration = Duration::from_millis(1);
-const LONGEST_ABSENCE: Duration = Duration::from_millis(16);
+const LONGEST_ABSENCE: Duration = Duration::from_millis(32);
 
 /// What is held while a target is changed.
 pub(super) struct Held<'q> {
@@ -51,12 +51,13 @@ impl Locks {
             Ok(Some(held)) => return change(Ok(held)),
             Err(refusal) => return change(Err(refusal)),
         }
-        Worked::Later(Duration::ZERO, Box::new(move || self.wait(change)))
+        Worked::Later(Duration::ZERO, Box::new(move || self.wait(change, LOOKS)))
     }
 
-    fn wait(mut self, change: Change) -> Worked {
-        for look in 0..LOOKS {
+    fn wait(mut self, change: Change, looks: u32) -> Worked {
+        for look in 0..looks {
             match self.try_lock() {
+                Ok(None) if looks == 1 => {}
                 Ok(None) => std::thread::sleep(FIRST_PAUSE * 2_u32.pow(look)),
                 Ok(Some(held)) => return change(Ok(held)),
                 Err(refusal) => return change(Err(refusal)),
@@ -69,7 +70,7 @@ impl Locks {
         }
         let absence = self.absence;
         self.absence = (absence * 2).min(LONGEST_ABSENCE);
-        Worked::Later(absence, Box::new(move || self.wait(change)))
+        Worked::Later(absence, Box::new(move || self.wait(change, 1)))
     }
 
     fn try_lock(&self) -> Result<Option<Held<'_>>, Refusal> {

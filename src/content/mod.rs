@@ -3,6 +3,7 @@
 
 mod attributes;
 mod cache;
+mod checks;
 mod commit;
 mod compress;
 mod delete;
@@ -113,6 +114,12 @@ pub struct Now {
 }
 
 impl Now {
+    /// Nanoseconds since the epoch.
+    #[must_use]
+    pub fn unix_nanoseconds(self) -> i128 {
+        i128::from(self.unix_seconds) * 1_000_000_000 + i128::from(self.nanoseconds)
+    }
+
     /// The value of a `Date` field.
     #[must_use]
     pub fn date(self) -> HttpDate {

@@ -2,19 +2,21 @@
 //! Process: worker, sealed; `Ledgers` on a helper thread. Trusts: nothing of a client. Fails with: 500, 503, 507.
 //!
 //! The sum stands in `.fileserv-quota` in the folder of the quota, whose lock is held from the decision to the rename.
-//! What is added is written before the rename and what is given back after it, so that a worker that dies between them
-//! has counted too much, never too little. Others change files, too, and a power cut may take a sum back: so a sum is
-//! counted anew when it is old, and before anybody is refused because of it.
+//! What is added is written before the rename (of an upload in several requests: before each piece of its part) and what
+//! is given back after it, so that a worker that dies between them has counted too much, never too little. Others change
+//! files, too, and a power cut may take a sum back: so a sum is counted anew when it is old, and before anybody is refused
+//! because of it.
 
 use std::fs::{File, TryLockError};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Context;
 use super::commit::write_refusal;
-use super::temporary::{is_still_named, is_unfinished};
+use super::resumable::UploadId;
+use super::temporary::{is_still_named, is_temporary};
 use crate::message::{Refusal, Status};
 use crate::sys::directory::Directory;
 use crate::sys::file::{self, FileKind};
@@ -46,13 +48,7 @@ impl Quotas {
     /// # Errors
     /// When a folder can't be opened.
     pub(super) fn of(ctx: &Context<'_>, path: &[u8]) -> Result<Self, Refusal> {
-        let with_sum = ctx.site.quotas.of(path).filter_map(|quota| Some((&quota.path, quota.bytes?)));
-        let mut quotas = Self(Vec::new());
-        for (path, limit) in with_sum {
-            let opened = file::open_beneath(ctx.root, path.as_bytes());
-            quotas.add(path, limit, opened.map_err(|error| super::refuse_open(&error))?)?;
-        }
-        Ok(quotas)
+        WantedQuotas::of(ctx, path).open(ctx.root)
     }
 
     /// Adds one. Two paths may lead to one folder, by a symbolic link: it has one sum, whose lock can be had only once, and
@@ -106,6 +102,29 @@ impl Quotas {
     }
 }
 
+/// The quotas that will hold for a target, as far as they are known before its folder is there.
+pub(super) struct WantedQuotas(Vec<(String, u64)>);
+
+impl WantedQuotas {
+    /// Those of this decoded path.
+    pub(super) fn of(ctx: &Context<'_>, path: &[u8]) -> Self {
+        Self(ctx.site.quotas.of(path).filter_map(|quota| Some((quota.path.clone(), quota.bytes?))).collect())
+    }
+
+    /// The same, when the folder is there.
+    ///
+    /// # Errors
+    /// When a folder can't be opened.
+    pub(super) fn open(&self, root: BorrowedFd<'_>) -> Result<Quotas, Refusal> {
+        let mut quotas = Quotas(Vec::new());
+        for (path, limit) in &self.0 {
+            let opened = file::open_beneath(root, path.as_bytes());
+            quotas.add(path, *limit, opened.map_err(|error| super::refuse_open(&error))?)?;
+        }
+        Ok(quotas)
+    }
+}
+
 impl Quota {
     fn refuse(&self, used: u64, more: u64) -> Refusal {
         let Self { path, limit, .. } = self;
@@ -128,14 +147,20 @@ impl Ledgers<'_> {
         if more == 0 {
             return Ok(());
         }
-        for ledger in &mut self.0 {
-            ledger.insist_on_room(more)?;
-        }
+        self.insist_on_room(more)?;
         for ledger in &mut self.0 {
             ledger.sum.bytes = ledger.sum.bytes.saturating_add(more);
             ledger.write().map_err(|error| write_refusal(&error))?;
         }
         Ok(())
+    }
+
+    /// Would so much more fit?
+    ///
+    /// # Errors
+    /// 507 if it would not, even after counting anew.
+    pub(super) fn insist_on_room(&mut self, more: u64) -> Result<(), Refusal> {
+        self.0.iter_mut().try_for_each(|ledger| ledger.insist_on_room(more))
     }
 
     /// Gives back what a target that had `before` bytes and has `after` no longer takes.
@@ -225,7 +250,8 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// The size of all regular files below a folder, but for uploads under way and for our own notes.
+/// The size of all regular files below a folder, with what has come of uploads in several requests, which may stay for
+/// days; but without the temporaries of others, and without our own notes.
 fn stored_bytes(top: &File) -> io::Result<u64> {
     let mut sum: u64 = 0;
     let mut pending = vec![b"/".to_vec()];
@@ -235,7 +261,7 @@ fn stored_bytes(top: &File) -> io::Result<u64> {
             // What is gone again counts for nothing.
             let Ok(identity) = entries.identity_of(&name) else { continue };
             match identity.kind {
-                FileKind::Regular if !is_unfinished(&name) && !is_ledger(&name) => {
+                FileKind::Regular if counts(&name) => {
                     sum = sum.saturating_add(identity.size);
                 }
                 FileKind::Directory => pending.push([&path, name.as_slice(), b"/"].concat()),
@@ -244,6 +270,11 @@ fn stored_bytes(top: &File) -> io::Result<u64> {
         }
     }
     Ok(sum)
+}
+
+/// Is a file of this name one that takes of a quota?
+fn counts(name: &[u8]) -> bool {
+    !is_temporary(name) && !is_ledger(name) && !UploadId::is_record(name)
 }
 
 /// Is this the name of our notes on a quota?
@@ -277,8 +308,11 @@ mod tests {
     fn a_sum_is_counted_once_kept_and_counted_again_before_a_refusal() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("sub")).unwrap();
-        std::fs::write(folder.path().join("sub/a"), [0; 60]).unwrap();
+        std::fs::write(folder.path().join("sub/a"), [0; 53]).unwrap();
         std::fs::write(folder.path().join(".fileserv-0123456789abcdef0123456789abcdef.new"), [0; 500]).unwrap();
+        // What has come of an upload in several requests counts, what is remembered of it does not.
+        std::fs::write(folder.path().join(".fileserv-0123456789abcdef0123456789abcdef.part"), [0; 7]).unwrap();
+        std::fs::write(folder.path().join(".fileserv-0123456789abcdef0123456789abcdef.record"), [0; 500]).unwrap();
         let quotas = quotas(folder.path(), 100);
         assert!(quotas.check(100).is_ok());
         assert_eq!(quotas.check(101).unwrap_err().status, Status::INSUFFICIENT_STORAGE, "without any count");
@@ -299,6 +333,7 @@ mod tests {
         ledgers.0[0].write().unwrap();
         drop(ledgers);
         std::fs::remove_file(folder.path().join("sub/a")).unwrap();
+        std::fs::remove_file(folder.path().join(".fileserv-0123456789abcdef0123456789abcdef.part")).unwrap();
         assert!(quotas.check(100).is_ok(), "an old sum refuses nobody");
         quotas.try_lock().unwrap().unwrap().charge(0, 100).unwrap();
         assert!(quotas.try_lock().unwrap().unwrap().charge(0, 1).is_err());

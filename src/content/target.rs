@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::files::tag_of;
 use super::folder::Folder;
-use super::folders::{self, NAME_LIMIT_BYTES};
+use super::folders::{Making, NAME_LIMIT_BYTES};
 use super::{Context, refuse_open};
 use crate::config::{Verb, Verbs};
 use crate::message::{
@@ -23,23 +23,34 @@ pub(super) struct Target {
     pub(super) rules: Rules,
 }
 
+/// Where a request wants to write.
+pub(super) enum Destination {
+    /// In a folder that is there.
+    There(Target),
+    /// In one that must be made first. As far as the rules go, it may.
+    Missing(Making, Rules),
+}
+
 impl Target {
-    /// That of a request for a new file or a new content; its folder is made where the configuration says so. What can't
-    /// be created without its folder is a conflict (RFC 9110 section 15.5.10).
+    /// That of a request for a new file or a new content. What can't be created without its folder is a conflict (RFC 9110
+    /// section 15.5.10).
     ///
     /// # Errors
     /// As the rules say for a file that is not there, where the folder is not; 409.
-    pub(super) fn to_write(ctx: &Context<'_>, request: &Request<'_>) -> Result<Self, Refusal> {
+    pub(super) fn to_write(ctx: &Context<'_>, request: &Request<'_>) -> Result<Destination, Refusal> {
         let (folder_path, name) = split(&request.path)?;
         let rules = Rules::of(ctx, request);
-        let folder = match open_folder(ctx, folder_path) {
+        match open_folder(ctx, folder_path) {
             Err(refusal) if refusal.status == Status::NOT_FOUND => {
                 rules.decide(None)?;
-                if ctx.config.uploads.make_folders { folders::make(ctx, folder_path) } else { Err(no_folder(ctx)) }
+                if ctx.config.uploads.make_folders {
+                    Making::of(ctx, folder_path).map(|making| Destination::Missing(making, rules))
+                } else {
+                    Err(no_folder(false))
+                }
             }
-            folder => folder,
-        };
-        Ok(Self { folder: folder?, name: name.to_vec(), rules })
+            folder => Ok(Destination::There(Self { folder: folder?, name: name.to_vec(), rules })),
+        }
     }
 
     /// That of a request to remove a file.
@@ -82,8 +93,8 @@ pub(super) fn open_folder(ctx: &Context<'_>, path: &[u8]) -> Result<Arc<Folder>,
 }
 
 /// 409: the way to the target is not there, or leads through something that is no folder.
-pub(super) fn no_folder(ctx: &Context<'_>) -> Refusal {
-    let detail = if ctx.config.uploads.make_folders {
+pub(super) fn no_folder(are_made: bool) -> Refusal {
+    let detail = if are_made {
         "The folder of this file can't be made: something on the way to it is not a folder."
     } else {
         "The folder of this file does not exist, and uploads make none here: it must be made on the server first."

@@ -125,11 +125,6 @@ fn new_name() -> io::Result<String> {
     Ok(format!("{PREFIX}{number:032x}{SUFFIX}"))
 }
 
-/// Is this the name of something of ours that is no file of the site yet?
-pub(super) fn is_unfinished(name: &[u8]) -> bool {
-    is_temporary(name) || UploadId::is_name(name)
-}
-
 /// Is this the name of a temporary of ours?
 pub(super) fn is_temporary(name: &[u8]) -> bool {
     name.strip_prefix(PREFIX.as_bytes())
@@ -148,7 +143,8 @@ pub struct Swept {
 
 /// Removes what dead workers left below these folders beneath `root`: files of exactly our name pattern, of our user, that nobody locks; and
 /// what is remembered of quotas; and uploads in several requests that were changed last before `expired`, in seconds
-/// since the epoch. A folder that can't be read is passed over, and `pass_over` hears of it if it is one of `starts`.
+/// since the epoch. A folder that can't be read is passed over, and `pass_over` hears of it if it is one of `starts`, or if
+/// something in it should go and can't be locked.
 pub fn sweep(
     root: impl AsFd,
     starts: &[&str],
@@ -157,6 +153,10 @@ pub fn sweep(
     mut pass_over: impl FnMut(&str, &io::Error),
 ) -> Swept {
     let mut swept = Swept::default();
+    let mut report = |path: &[u8], error: &io::Error| {
+        pass_over(&String::from_utf8_lossy(path), error);
+        false
+    };
     let start_at = |path: &[u8]| starts.iter().find(|start| start.as_bytes() == path);
     // A path a pending folder, not a descriptor: a deep or wide tree must not use up the descriptors.
     let mut pending: Vec<Vec<u8>> = starts.iter().map(|start| start.as_bytes().to_vec()).collect();
@@ -164,8 +164,8 @@ pub fn sweep(
         let folder = match file::open_beneath(root.as_fd(), &path) {
             Ok(folder) => folder,
             Err(error) => {
-                if let Some(start) = start_at(&path) {
-                    pass_over(start, &error);
+                if start_at(&path).is_some() {
+                    report(&path, &error);
                 }
                 continue;
             }
@@ -173,13 +173,14 @@ pub fn sweep(
         let Ok(mut entries) = folder.try_clone().and_then(Directory::read) else { continue };
         while let Ok(Some((name, may_be_folder))) = entries.next_entry() {
             if is_temporary(&name) {
-                swept.abandoned += usize::from(sweep_entry(&folder, &name, our_uid));
+                let outcome = sweep_entry(&folder, &name, our_uid);
+                swept.abandoned += usize::from(outcome.unwrap_or_else(|error| report(&path, &error)));
             } else if UploadId::is_name(&name) {
                 swept.expired += usize::from(expire_entry(&folder, &name, our_uid, expired));
             } else if is_ledger(&name) {
                 // Who died may have noted what it never stored, and a power cut may have undone a note: it is counted
                 // anew when it is needed.
-                sweep_entry(&folder, &name, our_uid);
+                sweep_entry(&folder, &name, our_uid).unwrap_or_else(|error| report(&path, &error));
             } else if may_be_folder && entries.identity_of(&name).is_ok_and(|it| it.kind == FileKind::Directory) {
                 let below = [&path, name.as_slice(), b"/"].concat();
                 // What is a start has its own turn.
@@ -193,29 +194,37 @@ pub fn sweep(
 }
 
 /// Removes one abandoned temporary: lock it, make sure that the name still means the locked file, unlink. What is made
-/// under the lock of its folder has none of its own.
-fn sweep_entry(folder: &File, name: &[u8], our_uid: u32) -> bool {
-    let Some(_lock) = lock_patiently(folder) else { return false };
-    let Ok(file) = file::open_entry(folder.as_fd(), name) else { return false };
-    let Ok(identity) = file::identity(&file) else { return false };
-    if identity.kind != FileKind::Regular || identity.uid != our_uid || file.try_lock().is_err() {
-        return false;
+/// under the lock of its folder has none of its own. The last close frees its room, so it comes after the lock.
+fn sweep_entry(folder: &File, name: &[u8], our_uid: u32) -> io::Result<bool> {
+    let Ok(file) = file::open_entry(folder.as_fd(), name) else { return Ok(false) };
+    let Ok(identity) = file::identity(&file) else { return Ok(false) };
+    if identity.kind != FileKind::Regular || identity.uid != our_uid {
+        return Ok(false);
     }
-    is_still_named(folder, name, &file) && file::remove_entry(folder.as_fd(), name).is_ok()
+    let Some(_lock) = lock_patiently(folder)? else { return Ok(false) };
+    match file.try_lock() {
+        Ok(()) => Ok(is_still_named(folder, name, &file) && file::remove_entry(folder.as_fd(), name).is_ok()),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
 }
 
 /// The lock of a folder, which nobody has for long; `None` if somebody does: the next sweep comes.
-fn lock_patiently(folder: &File) -> Option<File> {
+///
+/// # Errors
+/// As flock(2): some file systems have no locks.
+fn lock_patiently(folder: &File) -> io::Result<Option<File>> {
     const TRIES: usize = 1000;
     const PAUSE: Duration = Duration::from_millis(1);
-    let folder = file::reopen_folder(folder.as_fd()).ok()?;
+    let folder = file::reopen_folder(folder.as_fd())?;
     for _ in 0..TRIES {
-        if folder.try_lock().is_ok() {
-            return Some(folder);
+        match folder.try_lock() {
+            Ok(()) => return Ok(Some(folder)),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
+            Err(TryLockError::Error(error)) => return Err(error),
         }
-        std::thread::sleep(PAUSE);
     }
-    None
+    Ok(None)
 }
 
 /// Does the name still mean the open file?

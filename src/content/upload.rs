@@ -10,8 +10,9 @@ use std::sync::Arc;
 use super::Context;
 use super::commit::{Birth, Commit, Content, Then, write_refusal};
 use super::folder::Folder;
+use super::folders::Making;
 use super::room::Room;
-use super::target::Target;
+use super::target::{Destination, Rules, Target};
 use super::temporary::Temporary;
 use super::verify::{ReadBack, Verification};
 use crate::message::{
@@ -19,7 +20,7 @@ use crate::message::{
     Response, Status, Work, Worked,
 };
 
-/// Up to this much is kept in memory until it is complete: who sends it slowly has no file open for it, and who sends it at
+/// Up to this much is kept in memory until it is complete: who sends it slowly has no temporary for it, and who sends it at
 /// once needs none before its end.
 const SMALL_BYTES: u64 = 16 * 1024;
 
@@ -31,20 +32,23 @@ const SMALL_BYTES: u64 = 16 * 1024;
 pub fn upload(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
     refuse_what_is_no_whole(request)?;
     insist_on_framing(request)?;
-    let target = Target::to_write(ctx, request)?;
+    let destination = Target::to_write(ctx, request)?;
     let limit_bytes = ctx.config.limits.body_bytes.min(ctx.site.quotas.file_bytes(&request.path));
     let length = match request.framing {
         BodyFraming::Chunked => None,
         BodyFraming::None => Some(0),
         BodyFraming::Length(length) => Some(length),
     };
-    // The answer to a short content waits until it has come, so nothing need be decided twice.
+    let target = match destination {
+        Destination::There(target) => target,
+        Destination::Missing(making, rules) => return upload_below(ctx, request, making, rules, length, limit_bytes),
+    };
+    // The answer to a short content waits until it has come; the commit decides before it makes a file.
     let is_small = length.is_some_and(|length| length <= SMALL_BYTES.min(limit_bytes)) && !request.expects_continue;
     let before = if is_small { None } else { target.decide()? };
     let verification = Verification::of(request.fields, ctx.config.cache.digests > 0)?;
     if length.is_some_and(|length| length > limit_bytes) {
-        let detail = format!("At most {limit_bytes} bytes are taken here.");
-        return Err(Refusal::closing(Status::CONTENT_TOO_LARGE, detail));
+        return Err(Refusal::too_long(limit_bytes));
     }
     let Target { folder, rules, .. } = target;
     let commit = Commit::of(ctx, &request.path, rules)?;
@@ -63,6 +67,30 @@ pub fn upload(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
     let is_in_memory = folder.is_in_memory();
     let beginning = Box::new(Beginning { folder, birth, length, room, commit, verification, limit_bytes });
     if is_in_memory { beginning.begin().map(Handled::Receive) } else { Ok(Handled::Prepare(beginning)) }
+}
+
+/// The same where folders must be made first, which waits for the disk, and for which nothing is kept in memory.
+fn upload_below(
+    ctx: &Context<'_>,
+    request: &Request<'_>,
+    making: Making,
+    rules: Rules,
+    length: Option<u64>,
+    limit_bytes: u64,
+) -> Provided {
+    let verification = Verification::of(request.fields, ctx.config.cache.digests > 0)?;
+    if length.is_some_and(|length| length > limit_bytes) {
+        return Err(Refusal::too_long(limit_bytes));
+    }
+    let mut commit = Commit::without_quotas(ctx, &request.path, rules)?;
+    let (birth, min_free) = (Birth::of(ctx), ctx.config.uploads.min_free);
+    Ok(Handled::Prepare(making.before(move |folder, quotas| {
+        commit.quotas = quotas;
+        commit.quotas.check(length.unwrap_or(0))?;
+        let room = Room::check(&folder, length, min_free)?;
+        let beginning = Beginning { folder, birth, length, room, commit, verification, limit_bytes };
+        Ok(Box::new(beginning).advance())
+    })))
 }
 
 /// A file is stored as the bytes that come, all of them at once.
@@ -197,7 +225,7 @@ impl BodySink for Sink {
     fn finish(self: Box<Self>, trailers: &Fields<'_>) -> Finish {
         let Self { temporary, commit, mut verification, stored_bytes, .. } = *self;
         let claimed = verification.claim(trailers);
-        // Whatever comes of it, the temporary is removed or renamed on a helper thread.
+        // The temporary is removed on a helper thread, too.
         if let Err(refusal) = claimed {
             return Finish::Job(give_up(temporary, refusal));
         }

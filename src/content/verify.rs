@@ -1,14 +1,14 @@
 //! The digests of an upload: those that its client claims are checked, the one that it wants is made, as it streams.
-//! Process: worker, sealed. Trusts: nothing. Blocks: `ReadBack` alone, where a trailer came that nobody had announced.
+//! Process: worker, sealed. Trusts: nothing. `ReadBack`, for trailers that nobody had announced, on a helper thread.
 //! Fails with: 400. RFC 9530.
 
 use arrayvec::ArrayVec;
 
+use super::checks::{Check, Checked, mismatch};
 use super::commit::write_refusal;
-use super::resumable::{Check, Checked};
 use super::temporary::Temporary;
 use crate::message::{
-    Algorithm, Claim, Claims, Digest, FieldName, Fields, Finish, Hasher, Job, Refusal, Status, Work, Worked, wanted,
+    Algorithm, Claims, Digest, FieldName, Fields, Finish, Hasher, Job, Refusal, Work, Worked, wanted,
 };
 
 /// What is to be found out of the content of an upload.
@@ -81,7 +81,7 @@ impl Verification {
             let algorithm = claim.digest.algorithm();
             let digest = made.iter().find(|digest| digest.algorithm() == algorithm);
             if let Some(digest) = digest.filter(|digest| **digest != claim.digest) {
-                return Err(mismatch(claim, digest));
+                return Err(mismatch(claim, digest, "Nothing was stored."));
             }
         }
         Ok(made.into_iter().find(|digest| self.wanted == Some(digest.algorithm())))
@@ -145,10 +145,4 @@ impl Work for ReadBack {
             Err(error) => Worked::Done(Err(write_refusal(&error))),
         }
     }
-}
-
-fn mismatch(claim: &Claim, got: &Digest) -> Refusal {
-    let (field, expected, got) = (claim.field.text(), claim.digest.field_value(), got.field_value());
-    let detail = format!("The content is not what {field} says: expected {expected}, got {got}. Nothing was stored.");
-    Refusal::new(Status::BAD_REQUEST, detail)
 }

@@ -2,7 +2,8 @@
 //! is kept is used, and after the last bytes of a request have come, so no answer is older than its request.
 //! Process: worker, sealed. Trusts: nothing of a path. Blocks: as opening a file does, once a second and file at most.
 //! Watched are the file itself and every folder from the root down to it, so that neither can be exchanged unseen. What
-//! the kernel does not tell of (mapped memory, mounts) is found by a comparison in every second.
+//! the kernel does not tell of (asynchronous writes, mounts, layers below; splice before Linux 6.5) is found by a
+//! comparison in every second, and writes to mapped memory when they give the file another time.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -24,9 +25,17 @@ pub(super) struct Watch {
     heard: Heard,
     /// Folders that are watched with all above them, by root and path.
     folders: HashSet<Box<[u8]>>,
-    /// How many marks were set since there was none.
-    marks: usize,
+    /// Those of them that also tell which names come into them.
+    gaps: HashSet<Box<[u8]>>,
+    /// What has a mark, or had one until it was removed, by device and inode.
+    marked: HashSet<(u64, u64)>,
+    /// The second in which the kernel took no more marks.
+    full_at: Option<u64>,
 }
+
+/// How long no mark is tried after the kernel has taken none. Its table is shared by all processes of the user, so it
+/// does not help to give up one's own.
+const REST_SECONDS: u64 = 10;
 
 /// How often something was heard of; only whether it is the same as before matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -47,7 +56,15 @@ pub(super) struct Proof {
 
 impl Watch {
     pub(super) fn new(watcher: Option<Watcher>) -> Self {
-        Self { watcher, is_behind: true, heard: Heard::default(), folders: HashSet::new(), marks: 0 }
+        Self {
+            watcher,
+            is_behind: true,
+            heard: Heard::default(),
+            folders: HashSet::new(),
+            gaps: HashSet::new(),
+            marked: HashSet::new(),
+            full_at: None,
+        }
     }
 
     pub(super) fn is_on(&self) -> bool {
@@ -55,7 +72,7 @@ impl Watch {
     }
 
     pub(super) fn marks(&self) -> usize {
-        self.marks
+        self.marked.len()
     }
 
     /// Something was received: a change may have come before it.
@@ -71,30 +88,32 @@ impl Watch {
         let Some(watcher) = &mut self.watcher else { return };
         let Ok(changes) = watcher.changes() else {
             self.watcher = None;
-            return self.start_over();
+            return self.disbelieve();
         };
         let heard = &mut self.heard;
         heard.files = heard.files.wrapping_add(u32::from(changes.files));
         heard.names = heard.names.wrapping_add(u32::from(changes.names));
         if changes.folders {
-            self.start_over();
+            self.disbelieve();
         }
     }
 
-    /// Believes nothing any more, and watches nothing: for when a folder on the way to files is another one.
-    fn start_over(&mut self) {
+    /// Believes nothing any more: for when a folder on the way to files is another one. Marks stay where they are: they
+    /// cost memory of the kernel and may tell too much, no more, while to take all away takes milliseconds.
+    fn disbelieve(&mut self) {
         self.heard.folders = self.heard.folders.wrapping_add(1);
-        self.folders = HashSet::new();
-        self.marks = 0;
-        // Marks that stay cost memory of the kernel and tell too much, no more.
-        let _ = self.watcher.as_ref().map(Watcher::clear);
+        self.folders.clear();
+        self.gaps.clear();
     }
 
     /// Lets go of the marks of files that are kept no longer, when they are more than half of all.
     pub(super) fn tidy(&mut self, kept: usize) {
         const SPARE_MARKS: usize = 1024;
-        if self.marks > 2 * kept + SPARE_MARKS {
-            self.start_over();
+        if self.marked.len() > 2 * kept + SPARE_MARKS {
+            self.disbelieve();
+            self.marked.clear();
+            // If it fails, marks stay, and only their count is wrong.
+            let _ = self.watcher.as_ref().map(Watcher::clear);
         }
     }
 
@@ -119,6 +138,11 @@ impl Watch {
             self.believe(proof, root, path, state, now);
         }
         is_same
+    }
+
+    /// Has any file been heard of since this proof was made? Not so before there is one.
+    pub(super) fn has_heard_of_files(&self, proof: &Proof) -> bool {
+        proof.heard.is_some_and(|heard| heard.files != self.heard.files)
     }
 
     /// Is a name still missing that was missing when it was last looked for?
@@ -149,15 +173,15 @@ impl Watch {
 
     /// Where watching fails, or is told of changes all the time, it is not to cost more than it saves.
     fn try_once_a_second(&mut self, proof: &mut Proof, now: Now, watch: impl FnOnce(&mut Self) -> io::Result<bool>) {
-        if self.watcher.is_none() || proof.second == now.unix_seconds {
+        let rests = self.full_at.is_some_and(|second| second.abs_diff(now.unix_seconds) < REST_SECONDS);
+        if self.watcher.is_none() || rests || proof.second == now.unix_seconds {
             return;
         }
         // What is heard of from here on may be newer than what is seen.
         let heard = self.heard;
         let is_watched = watch(self).unwrap_or_else(|error| {
-            // Too many marks: those that are needed will be set again.
             if error.kind() == ErrorKind::StorageFull {
-                self.start_over();
+                self.full_at = Some(now.unix_seconds);
             }
             false
         });
@@ -167,76 +191,109 @@ impl Watch {
     /// Watches a file and all above it; false if that can't be done, or the path has come to name another file.
     fn watch_file(&mut self, root: BorrowedFd<'_>, path: &[u8], same: &Identity) -> io::Result<bool> {
         let (folder, _) = split(path);
-        let key = key(root, folder);
-        if !self.folders.contains(key.as_slice()) {
-            if !matches!(self.walk(root, folder)?, Way::Whole(_)) {
-                return Ok(false);
-            }
-            self.folders.insert(key.into());
+        if !self.folders.contains(key(root, folder).as_slice()) && !matches!(self.walk(root, folder)?, Way::Whole(_)) {
+            return Ok(false);
         }
         let file = open_beneath(root, path)?;
-        self.mark(|watcher| watcher.watch_file(&file))?;
+        // Another file system may be mounted over a single file.
+        if !tells_of_all_changes(file.as_fd())? {
+            return Ok(false);
+        }
+        let state = self.mark(&file, |watcher, file| watcher.watch_file(file))?;
         // Seen after it was marked, by the name alone: neither another file nor a link to this one stands there.
-        Ok(identity(&file)? == *same && identity_of_path(root, path)? == *same)
+        Ok(state == *same && identity_of_path(root, path)? == *same)
     }
 
     /// Watches the folder in which the first missing name of a path would come to be, and all above it.
     fn watch_gap(&mut self, root: BorrowedFd<'_>, path: &[u8]) -> io::Result<bool> {
         let (folder, name) = split(path);
-        let (folder, name) = match self.walk(root, folder)? {
-            Way::Whole(folder) => (folder, name),
-            Way::EndsAt(folder, name) => (folder, name),
+        let (place, name) = match self.walk(root, folder)? {
+            Way::Whole(place) => (place, name),
+            Way::EndsAt(place, name) => (place, name),
             Way::Strange => return Ok(false),
         };
-        self.mark(|watcher| watcher.watch_folder(&folder, true))?;
-        Ok(is_absent(&identity_of_entry(folder.as_fd(), name)))
+        if !self.gaps.contains(place.key.as_slice()) {
+            self.mark(&place.folder, |watcher, folder| watcher.watch_folder(folder, true))?;
+            self.gaps.insert(place.key.into());
+        }
+        Ok(is_absent(&identity_of_entry(place.folder.as_fd(), name)))
     }
 
     /// Goes down to a folder, a name at a time, and watches each on the way. That a folder stands where its name says is
     /// seen after it was marked, so that whatever happens to it later is heard.
     fn walk<'p>(&mut self, root: BorrowedFd<'_>, path: &'p [u8]) -> io::Result<Way<'p>> {
-        let mut folder = open_beneath(root, b"/")?;
-        if !self.watch_folder(&folder)? {
-            return Ok(Way::Strange);
+        let mut place = Place { folder: open_beneath(root, b"/")?, key: key(root, b"/") };
+        if !self.folders.contains(place.key.as_slice()) {
+            if !tells_of_all_changes(place.folder.as_fd())? {
+                return Ok(Way::Strange);
+            }
+            self.mark(&place.folder, |watcher, folder| watcher.watch_folder(folder, false))?;
+            self.folders.insert(place.key.as_slice().into());
         }
         for name in path.split(|&byte| byte == b'/').filter(|name| !name.is_empty()) {
-            let below = match open_entry(folder.as_fd(), name) {
-                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Way::EndsAt(folder, name)),
-                outcome => outcome?,
+            place = match self.step(place, name)? {
+                Step::Below(below) => below,
+                Step::End(place) => return Ok(Way::EndsAt(place, name)),
+                Step::Strange => return Ok(Way::Strange),
             };
-            let state = identity(&below)?;
-            if state.kind != FileKind::Directory || !self.watch_folder(&below)? {
-                return Ok(Way::Strange);
-            }
-            let there = identity_of_entry(folder.as_fd(), name)?;
-            if (there.device, there.inode) != (state.device, state.inode) {
-                return Ok(Way::Strange);
-            }
-            folder = below;
         }
-        Ok(Way::Whole(folder))
+        Ok(Way::Whole(place))
     }
 
-    fn watch_folder(&mut self, folder: &File) -> io::Result<bool> {
-        if !tells_of_all_changes(folder.as_fd())? {
-            return Ok(false);
+    /// Goes from a folder that is watched to one in it.
+    fn step(&mut self, Place { folder, mut key }: Place, name: &[u8]) -> io::Result<Step> {
+        let below = match open_entry(folder.as_fd(), name) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Step::End(Place { folder, key })),
+            outcome => outcome?,
+        };
+        key.push(b'/');
+        key.extend_from_slice(name);
+        if self.folders.contains(key.as_slice()) {
+            return Ok(Step::Below(Place { folder: below, key }));
         }
-        self.mark(|watcher| watcher.watch_folder(folder, false)).map(|()| true)
+        if identity(&below)?.kind != FileKind::Directory || !tells_of_all_changes(below.as_fd())? {
+            return Ok(Step::Strange);
+        }
+        let state = self.mark(&below, |watcher, folder| watcher.watch_folder(folder, false))?;
+        let there = identity_of_entry(folder.as_fd(), name)?;
+        if (there.device, there.inode) != (state.device, state.inode) {
+            return Ok(Step::Strange);
+        }
+        self.folders.insert(key.as_slice().into());
+        Ok(Step::Below(Place { folder: below, key }))
     }
 
-    fn mark(&mut self, set: impl FnOnce(&Watcher) -> io::Result<()>) -> io::Result<()> {
-        self.marks += 1;
-        self.watcher.as_ref().map_or_else(|| Err(ErrorKind::Unsupported.into()), set)
+    /// Sets a mark, and says in what state the file or folder is since then.
+    fn mark(&mut self, what: &File, set: impl FnOnce(&Watcher, &File) -> io::Result<()>) -> io::Result<Identity> {
+        let watcher = self.watcher.as_ref().ok_or(ErrorKind::Unsupported)?;
+        set(watcher, what)?;
+        let state = identity(what)?;
+        self.marked.insert((state.device, state.inode));
+        Ok(state)
     }
+}
+
+/// A folder, and its key in the sets of those that are watched.
+struct Place {
+    folder: File,
+    key: Vec<u8>,
 }
 
 /// How far a path of folders goes.
 enum Way<'p> {
     /// To its end; this is the last one.
-    Whole(File),
+    Whole(Place),
     /// To this folder, which lacks this name.
-    EndsAt(File, &'p [u8]),
+    EndsAt(Place, &'p [u8]),
     /// To something that is no folder of a file system that tells of all changes; maybe a symbolic link.
+    Strange,
+}
+
+/// The same for one name.
+enum Step {
+    Below(Place),
+    /// It is not there.
+    End(Place),
     Strange,
 }
 
@@ -251,6 +308,7 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
     path.split_at(name_at)
 }
 
+/// The root's descriptor and the path of a folder, without a slash at its end.
 fn key(root: BorrowedFd<'_>, folder: &[u8]) -> Vec<u8> {
-    [&root.as_raw_fd().to_ne_bytes(), folder].concat()
+    [&root.as_raw_fd().to_ne_bytes(), folder.strip_suffix(b"/").unwrap_or(folder)].concat()
 }

@@ -7,23 +7,22 @@ use crate::message::{
 };
 
 /// Looks at the preconditions of a retrieval that would succeed.
-pub(super) fn apply(request: &Request<'_>, response: Response) -> Response {
+pub(super) fn apply(request: &Request<'_>, response: &mut Response) {
     match evaluate_fields(request.fields, request.method, Some(response.validators)) {
-        Verdict::Proceed => response,
+        Verdict::Proceed => {}
         Verdict::NotModified => not_modified(response),
         Verdict::Failed(field) => {
             let refusal = Refusal::new(Status::PRECONDITION_FAILED, precondition_detail(field, true));
-            content::error(&refusal, content::ErrorForm::of(request.fields))
+            *response = content::error(&refusal, content::ErrorForm::of(request.fields));
         }
     }
 }
 
 /// A 304 has no content and only the fields that a cache needs (RFC 9110 section 15.4.5).
-fn not_modified(mut response: Response) -> Response {
+fn not_modified(response: &mut Response) {
     const KEPT: [FieldName; 3] = [FieldName::CacheControl, FieldName::Vary, FieldName::Location];
     response.status = Status::NOT_MODIFIED;
     response.fields.retain(|name| KEPT.contains(&name));
     response.accepts_ranges = false;
     response.body = Body::Empty;
-    response
 }

@@ -17,8 +17,7 @@ pub fn handle_request(ctx: &mut Context<'_>, request: &Request<'_>, audience: &A
         Ok(Handled::Reply(response)) => finish(ctx, request, response),
         // Better told before the content is sent than after.
         Ok(Handled::Receive(receive)) if request.framing.length().is_some_and(|it| it > receive.limit_bytes) => {
-            let detail = format!("At most {} bytes are taken here.", receive.limit_bytes);
-            Handled::Reply(refuse(request, &Refusal::closing(Status::CONTENT_TOO_LARGE, detail)))
+            Handled::Reply(refuse(request, &Refusal::too_long(receive.limit_bytes)))
         }
         Ok(handled @ (Handled::Receive(_) | Handled::Await(_) | Handled::Work(_) | Handled::Prepare(_))) => handled,
         Err(refusal) => Handled::Reply(refuse(request, &audience.ask_for_user(refusal))),
@@ -32,17 +31,13 @@ pub fn refuse_request(ctx: &Context<'_>, request: &Request<'_>, refusal: &Refusa
 }
 
 /// An error in the words of the site.
-fn shown(ctx: &Context<'_>, request: &Request<'_>, handled: Handled) -> Handled {
-    match handled {
-        Handled::Reply(response) if response.status.is_error() => {
-            Handled::Reply(content::error_page(ctx, request, response))
-        }
-        handled @ (Handled::Reply(_)
-        | Handled::Receive(_)
-        | Handled::Await(_)
-        | Handled::Work(_)
-        | Handled::Prepare(_)) => handled,
+fn shown(ctx: &Context<'_>, request: &Request<'_>, mut handled: Handled) -> Handled {
+    if let Handled::Reply(response) = &mut handled
+        && response.status.is_error()
+    {
+        content::error_page(ctx, request, response);
     }
+    handled
 }
 
 /// A new content provider is a file in `content/` and a line here.
@@ -76,24 +71,18 @@ fn refuse(request: &Request<'_>, refusal: &Refusal) -> Response {
 }
 
 /// The coding decides which representation it is; then preconditions, then the range (RFC 9110 section 13.2.2); and
-/// digests last, of what has come of it.
-fn finish(ctx: &Context<'_>, request: &Request<'_>, response: Response) -> Handled {
+/// digests last, of what has come of it. It is changed where it lies: a response is large to be handed about.
+fn finish(ctx: &Context<'_>, request: &Request<'_>, mut response: Response) -> Handled {
     if !request.method.is_retrieval() || response.status != Status::OK {
         return Handled::Reply(response);
     }
-    let response = content::compress(request, response);
+    content::compress(request, &mut response);
     let wish = Wish::of(ctx, request, &response);
-    wish.fulfil(ctx, request, select_part(ctx, request, response))
-}
-
-fn select_part(ctx: &Context<'_>, request: &Request<'_>, response: Response) -> Response {
-    if response.status != Status::OK {
-        return response;
+    if response.status == Status::OK {
+        conditional::apply(request, &mut response);
     }
-    let response = conditional::apply(request, response);
     if response.status == Status::OK && request.method == Method::Get {
-        range::apply(request, response, ctx.config.limits.ranges, ctx.now)
-    } else {
-        response
+        range::apply(request, &mut response, ctx.config.limits.ranges, ctx.now);
     }
+    wish.fulfil(ctx, request, response)
 }

@@ -5,7 +5,7 @@
 use super::Audience;
 use crate::config::{FieldsId, FixedFields, SiteId};
 use crate::message::{
-    Body, FieldName, IMF_FIXDATE_BYTES, Interim, Method, Response, Value, Version, write_line,
+    Body, FieldName, HttpDate, IMF_FIXDATE_BYTES, Interim, Method, Response, Value, Version, write_line,
     write_representation_lines,
 };
 
@@ -52,6 +52,27 @@ pub struct Reply {
     pub keep_alive: bool,
 }
 
+/// What stands in every head between the status and the fields of its answer.
+const BEFORE_DATE: &[u8; 59] = b"\r\nServer: fileserv\r\nX-Content-Type-Options: nosniff\r\nDate: ";
+
+/// The lines that stand in every head, with the line ends around them: made once a second, and copied whole.
+#[derive(Debug, Clone)]
+pub struct CommonLines([u8; COMMON_BYTES]);
+
+const COMMON_BYTES: usize = BEFORE_DATE.len() + IMF_FIXDATE_BYTES + b"\r\n".len();
+
+impl CommonLines {
+    /// Those of this second.
+    #[must_use]
+    pub fn of(date: HttpDate) -> Self {
+        let mut lines = [0; COMMON_BYTES];
+        let date = date.imf_fixdate();
+        let parts = BEFORE_DATE.iter().chain(&date).chain(b"\r\n");
+        lines.iter_mut().zip(parts).for_each(|(room, byte)| *room = *byte);
+        Self(lines)
+    }
+}
+
 /// Appends the head of a response to `out`. The `fixed` fields stand in answers that say yes, or that point elsewhere,
 /// or that nothing has changed; not in errors, which are about no file, and would be kept by a cache that was told to. The lines of
 /// `cors` stand in all: a script has to be able to read what went wrong.
@@ -61,7 +82,7 @@ pub fn format(
     facts: Facts,
     fixed: Option<&FixedFields>,
     cors: &str,
-    date: &[u8; IMF_FIXDATE_BYTES],
+    common: &CommonLines,
     out: &mut Vec<u8>,
 ) -> Reply {
     let fixed = fixed.filter(|_| !response.status.is_error());
@@ -73,9 +94,7 @@ pub fn format(
 
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(response.status.line().as_bytes());
-    out.extend_from_slice(b"\r\nServer: fileserv\r\nX-Content-Type-Options: nosniff\r\nDate: ");
-    out.extend_from_slice(date);
-    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(&common.0);
     if let Body::Prepared { prepared, .. } = &response.body {
         // These lines hold the validators and Accept-Ranges already.
         out.extend_from_slice(&prepared.field_lines);
@@ -135,12 +154,12 @@ pub fn format_interim(interim: &Interim, out: &mut Vec<u8>) {
 mod tests {
     use super::*;
     use crate::config::{FieldRule, FieldRules};
-    use crate::message::{ETag, HttpDate, Status};
+    use crate::message::{ETag, Status};
 
     fn text(response: Response, facts: Facts) -> (String, Reply) {
         let mut out = Vec::new();
         let reply =
-            format(response, facts, None, "", &HttpDate::from_unix_seconds(784_111_777).imf_fixdate(), &mut out);
+            format(response, facts, None, "", &CommonLines::of(HttpDate::from_unix_seconds(784_111_777)), &mut out);
         (String::from_utf8(out).unwrap(), reply)
     }
 
@@ -205,8 +224,8 @@ mod tests {
         ] {
             let response = Response::new(status).with_field(FieldName::CacheControl, "no-store");
             let mut out = Vec::new();
-            let date = HttpDate::from_unix_seconds(0).imf_fixdate();
-            format(response, facts(Method::Get, Version::Http11), fixed, "", &date, &mut out);
+            let common = CommonLines::of(HttpDate::from_unix_seconds(0));
+            format(response, facts(Method::Get, Version::Http11), fixed, "", &common, &mut out);
             let head = String::from_utf8(out).unwrap();
             assert_eq!(head.contains("\r\ncache-control: max-age=9\r\nX-A: b\r\n"), is_there, "{head}");
             assert_eq!(head.contains("Cache-Control: no-store\r\n"), !is_there, "{head}");
@@ -234,8 +253,8 @@ mod tests {
                 let mut facts = facts(Method::Get, Version::Http11);
                 facts.audience.is_some = is_some;
                 let mut out = Vec::new();
-                let date = HttpDate::from_unix_seconds(0).imf_fixdate();
-                format(response, facts, fixed, "", &date, &mut out);
+                let common = CommonLines::of(HttpDate::from_unix_seconds(0));
+                format(response, facts, fixed, "", &common, &mut out);
                 let head = String::from_utf8(out).unwrap();
                 let lines = head.matches("Cache-Control: private\r\n").count();
                 assert_eq!(lines, usize::from(adds_private && is_for_some), "{head}");

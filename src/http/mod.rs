@@ -21,7 +21,7 @@ pub use audience::Audience;
 pub use authorization::{Schemes, Shown, read_authorization, unauthorized};
 pub use chunked::{ChunkedDecoder, Piece};
 pub use fill_body::{handle_request, refuse_request};
-pub use format::{Facts, Reply, format, format_interim};
+pub use format::{CommonLines, Facts, Reply, format, format_interim};
 pub use forwarded::forwarded_client;
 pub use parse::{Head, HeadLimits, Parsed, parse, parse_trailers};
 pub use proxy_header::{NotProxied, ProxyHeader, parse_proxy_header};

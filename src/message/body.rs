@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Digests, Fields, Receive, Refusal, Response};
+use super::{Digests, Fields, Interim, Receive, Refusal, Response};
 
 /// One piece of work: about what a source appends, or a sink is handed, in one call.
 pub const PIECE_BYTES: usize = 64 * 1024;
@@ -160,9 +160,19 @@ pub trait BodySink: Send {
         false
     }
 
+    /// Does what has come stay, however the request ends? Then it is handed over as it comes, and not gathered first.
+    fn keeps_what_has_come(&self) -> bool {
+        false
+    }
+
     /// Shall it leave, because a later request wants its place? Asked once a second, whether anything comes or not.
     fn is_superseded(&self) -> bool {
         false
+    }
+
+    /// What the client is to be told before the answer. Asked after each piece.
+    fn interim(&mut self) -> Option<Box<Interim>> {
+        None
     }
 
     /// Does it look at the fields behind the content? Otherwise they are read and dropped.

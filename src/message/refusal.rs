@@ -80,6 +80,12 @@ impl Refusal {
         Self::new(Status::NOT_FOUND, "There is nothing at this address.")
     }
 
+    /// 413 for content that is longer than what is taken, told before it comes.
+    #[must_use]
+    pub fn too_long(limit_bytes: u64) -> Self {
+        Self::closing(Status::CONTENT_TOO_LARGE, format!("At most {limit_bytes} bytes are taken here."))
+    }
+
     /// 405 with the `Allow` field that RFC 9110 section 15.5.6 demands.
     #[must_use]
     pub fn method_not_allowed(method: Method, allow: MethodSet) -> Self {

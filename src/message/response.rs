@@ -7,9 +7,9 @@ use arrayvec::ArrayVec;
 
 use super::{Body, BodySink, ETag, FieldName, HttpDate, Job, Refusal, Status, Work};
 
-/// So many lines are kept in the response itself, which is enough for what is asked for most, and small enough to be
-/// moved from box to box: a response is moved a dozen times before it is formatted.
-const INLINE_FIELDS: usize = 4;
+/// So many lines are kept in the response itself: enough for a part of a large file and for an error, the answers of the
+/// hot path that have any, and small enough to be moved from box to box some times before it is formatted.
+const INLINE_FIELDS: usize = 2;
 
 /// A field value that is cheap to make and to move.
 #[derive(Debug, Clone, PartialEq)]

@@ -42,6 +42,12 @@ pub fn absent() -> io::Error {
     Errno::ENOENT.into()
 }
 
+/// What the kernel says of a call that it does not have.
+#[must_use]
+pub fn no_such_call() -> io::Error {
+    Errno::ENOSYS.into()
+}
+
 /// Why a file could not be written, made, renamed or removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WriteFailure {

@@ -12,6 +12,12 @@ use nix::sys::statfs::{BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, TMPFS_MAGIC, XFS_SUP
 
 /// Some 70 events; the kernel makes one of those of one kind on one file.
 const BUFFER_BYTES: usize = 4096;
+/// No event takes more: its words, one record, and in it a handle of at most 128 bytes. A read that leaves as much room
+/// has emptied the queue.
+const EVENT_BYTES: usize = 256;
+/// So many full reads are made at once, some thousand events. Who makes them faster than they are read is not to keep the
+/// worker from its clients.
+const READS_AT_ONCE: usize = 32;
 /// Where an event says how long it is, and what happened (`struct fanotify_event_metadata`); the rest names the file.
 const LENGTH_AT: usize = 0;
 const MASK_AT: usize = 8;
@@ -29,7 +35,7 @@ pub struct Changes {
     pub files: bool,
     /// A name has come into a folder that was marked for it.
     pub names: bool,
-    /// A marked folder was moved, removed, or closed to somebody.
+    /// A marked folder, or one in it, was removed; or one was moved, or closed to somebody.
     pub folders: bool,
 }
 
@@ -46,11 +52,10 @@ impl Changes {
             self.names = true;
         }
         // Events of one object are made one, but never those of a folder with others.
-        if mask.intersects(own | MaskFlags::FAN_MODIFY) {
-            let is_folder = mask.contains(MaskFlags::FAN_ONDIR);
-            self.folders |= is_folder;
-            self.files |= !is_folder;
-        }
+        let is_folder = mask.contains(MaskFlags::FAN_ONDIR);
+        // A removed folder tells of it itself only when nobody has it open any more; the one it was in, at once.
+        self.folders |= is_folder && mask.intersects(own | MaskFlags::FAN_DELETE);
+        self.files |= !is_folder && mask.intersects(own | MaskFlags::FAN_MODIFY);
     }
 }
 
@@ -69,7 +74,8 @@ impl Watcher {
     }
 
     /// Marks an open file: writes through any of its names, new times, permissions and names, and the loss of one. The
-    /// kernel says nothing of what is written to mapped memory.
+    /// kernel says nothing of what is written to mapped memory, by asynchronous writes (io_submit(2)), or, before Linux
+    /// 6.5 or so, by splice(2).
     ///
     /// # Errors
     /// As fanotify_mark(2): ENOSPC when this user has too many marks; ENODEV, EXDEV, EOPNOTSUPP where the file system
@@ -80,13 +86,13 @@ impl Watcher {
         self.add(mask, file)
     }
 
-    /// Marks an open folder: that it is moved, removed, or gets other permissions; with `names` also that a name comes
-    /// into it.
+    /// Marks an open folder: that it is moved, removed, or gets other permissions, and that a folder in it is removed;
+    /// with `names` also that a name comes into it.
     ///
     /// # Errors
     /// As for a file.
     pub fn watch_folder(&self, folder: impl AsFd, names: bool) -> io::Result<()> {
-        let own = MaskFlags::FAN_ATTRIB | MaskFlags::FAN_MOVE_SELF | MaskFlags::FAN_DELETE_SELF;
+        let own = MaskFlags::FAN_ATTRIB | MaskFlags::FAN_MOVE_SELF | MaskFlags::FAN_DELETE_SELF | MaskFlags::FAN_DELETE;
         let of_names = if names { MaskFlags::FAN_CREATE | MaskFlags::FAN_MOVED_TO } else { MaskFlags::empty() };
         self.add(own | of_names | MaskFlags::FAN_ONDIR, folder)
     }
@@ -103,20 +109,27 @@ impl Watcher {
         Ok(self.group.mark(MarkFlags::FAN_MARK_FLUSH, MaskFlags::empty(), &self.group, None::<&str>)?)
     }
 
-    /// Reads all that has happened. An event is in the queue before the call that made it returns to its caller.
+    /// Reads all that has happened, or says that it may be anything where that is too much to be read at once. An event
+    /// is in the queue before the call that made it returns to its caller.
     ///
     /// # Errors
     /// As read(2).
     pub fn changes(&mut self) -> io::Result<Changes> {
         let mut changes = Changes::default();
-        loop {
+        for _ in 0..READS_AT_ONCE {
             match nix::unistd::read(&self.group, &mut self.buffer) {
-                Ok(count) => read_events(self.buffer.get(..count).unwrap_or_default(), &mut changes),
+                Ok(count) => {
+                    read_events(self.buffer.get(..count).unwrap_or_default(), &mut changes);
+                    if count + EVENT_BYTES <= self.buffer.len() {
+                        return Ok(changes);
+                    }
+                }
                 Err(Errno::EAGAIN) => return Ok(changes),
                 Err(Errno::EINTR) => {}
                 Err(error) => return Err(error.into()),
             }
         }
+        Ok(Changes::UNKNOWN)
     }
 }
 
@@ -213,8 +226,30 @@ mod tests {
         assert_eq!(watcher.changes().unwrap(), FOLDERS);
         fs::set_permissions(at("z"), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
         assert_eq!(watcher.changes().unwrap(), FOLDERS);
+        fs::remove_file(at("z/file")).unwrap();
+        assert_eq!(watcher.changes().unwrap(), NOTHING);
+        let held = File::open(at("z/c")).unwrap();
+        watcher.watch_folder(&held, false).unwrap();
+        fs::remove_dir(at("z/c")).unwrap();
+        assert_eq!(watcher.changes().unwrap(), FOLDERS, "though somebody has it open");
         watcher.clear().unwrap();
         fs::rename(at("z"), at("a")).unwrap();
+        assert_eq!(watcher.changes().unwrap(), NOTHING);
+    }
+
+    #[test]
+    fn more_than_can_be_read_at_once_may_mean_anything() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut watcher = Watcher::new().unwrap();
+        let files: Vec<_> = (0..4096).map(|number| folder.path().join(number.to_string())).collect();
+        for file in &files {
+            watcher.watch_file(File::create(file).unwrap()).unwrap();
+        }
+        for file in &files {
+            fs::write(file, "x").unwrap();
+        }
+        assert_eq!(watcher.changes().unwrap(), Changes::UNKNOWN);
+        assert_eq!(watcher.changes().unwrap(), FILES, "the others");
         assert_eq!(watcher.changes().unwrap(), NOTHING);
     }
 

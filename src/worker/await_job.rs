@@ -9,7 +9,7 @@ use super::offload::Outcome;
 use crate::message::{FieldName, Method, Response, Status, Value, boolean_text};
 
 /// How long a helper thread may work on one task; a file system that hangs must not hold connections for ever.
-const JOB_MS: u64 = 600_000;
+pub(super) const JOB_MS: u64 = 600_000;
 
 impl Connection {
     /// Starts to wait for a helper thread.

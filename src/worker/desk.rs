@@ -6,15 +6,15 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use super::clients::Clients;
+use super::gathered::Budget;
 use super::offload::Offload;
 use super::pace::Least;
 use super::verdicts::Verdicts;
 use crate::auth::Credentials;
 use crate::config::{Config, Hosts, SiteId, Sites};
 use crate::content::{Cache, Context, FolderSyncs, KnownDigests, MediaTypes, Now, OpenFolders};
-use crate::http::{HeadLimits, Schemes};
+use crate::http::{CommonLines, HeadLimits, Schemes};
 use crate::log::{AccessLog, LatestLogs, Logs};
-use crate::message::IMF_FIXDATE_BYTES;
 use crate::stats::{Boards, Tally};
 
 /// The worker's shared belongings.
@@ -53,10 +53,12 @@ pub(super) struct Desk {
     pub(super) now: Now,
     /// The same on a clock that never jumps, in milliseconds: what deadlines are measured by.
     pub(super) monotonic_ms: u64,
-    /// The value of `Date`, made once a second.
-    pub(super) date: [u8; IMF_FIXDATE_BYTES],
+    /// The lines of every head, `Date` among them; made once a second.
+    pub(super) common_lines: CommonLines,
     /// Helper threads.
     pub(super) offload: Offload,
+    /// Memory for content on its way to them.
+    pub(super) budget: Budget,
     /// The access log.
     pub(super) access_log: AccessLog,
     /// Whom each site knows.
@@ -99,8 +101,9 @@ impl Desk {
             out: Vec::new(),
             now,
             monotonic_ms: 0,
-            date: now.date().imf_fixdate(),
+            common_lines: CommonLines::of(now.date()),
             offload,
+            budget: Budget::default(),
             access_log: AccessLog::new(&logs),
             logs,
             latest_logs,

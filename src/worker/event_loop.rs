@@ -113,7 +113,9 @@ impl EventLoop {
             let timeout = self.desk.offload.shorten_wait(timeout);
             let count = self.epoll.wait(timeout)?;
             self.vitals.read_clock(&mut self.desk);
-            self.desk.offload.resume_paused();
+            let connections = &self.connections;
+            let is_there = |token: Token| connections.get(token.key as usize).is_some_and(|it| it.token == token);
+            self.desk.offload.resume_paused(is_there);
             if self.acceptor.is_yielding() {
                 let have_caught_up = !self.has_more_than_its_share();
                 self.acceptor.end_yield(&self.epoll, self.desk.monotonic_ms, have_caught_up);
@@ -128,6 +130,12 @@ impl EventLoop {
                 }
             }
             self.give_turns(queued);
+            while let Some(token) = self.desk.budget.next() {
+                if let Some(connection) = self.find(token) {
+                    connection.look_for_room();
+                    self.queue_up(token);
+                }
+            }
             self.give_downloads_turns();
             if self.desk.monotonic_ms >= self.next_tick_ms {
                 self.tick();
@@ -272,6 +280,13 @@ impl EventLoop {
     fn collect_outcomes(&mut self) {
         self.desk.offload.waker().clear();
         while let Some((token, outcome)) = self.desk.offload.next_outcome() {
+            // Its thread may have changed a file, which the requests behind this one must find changed.
+            self.desk.cache.fall_behind();
+            // It may own a temporary; what was waiting for a lock never gets it.
+            if !matches!(outcome, Outcome::Verdict { .. }) && self.find(token).is_none() {
+                self.desk.offload.forget(token, outcome);
+                continue;
+            }
             let outcome = match outcome {
                 Outcome::Verdict { verdict, failure } => {
                     self.hear_verdict(verdict, failure);
@@ -279,10 +294,6 @@ impl EventLoop {
                 }
                 Outcome::Later(pause, job) => {
                     self.desk.offload.pause(token, pause, job);
-                    continue;
-                }
-                Outcome::Taken(sink, _) if self.find(token).is_none() => {
-                    self.desk.offload.forget(token, sink);
                     continue;
                 }
                 outcome @ (Outcome::Answer(_)
@@ -324,6 +335,9 @@ impl EventLoop {
         }
         self.desk.folders.forget_unused();
         self.end(|connection| connection.is_superseded(), Connection::give_way);
+        if self.desk.budget.is_awaited() {
+            self.end(Connection::has_gathered, Connection::hand_over_early);
+        }
         let now = self.desk.monotonic_ms;
         self.end(|connection| connection.deadline_ms <= now, Connection::expire);
     }

@@ -5,10 +5,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::gathered::Gathered;
 use crate::content::ErrorForm;
 use crate::http::{ChunkedDecoder, Facts};
 use crate::log::{Line, RequestLine};
-use crate::message::{Body, BodyFraming, BodySink, FieldName, Fields, Finish, Refusal, Request, Status};
+use crate::message::{Body, BodyFraming, BodySink, FieldName, Fields, Finish, Interim, Refusal, Request, Status};
 
 /// What of a request is needed to answer and log it when its bytes are gone.
 pub(super) struct Asked {
@@ -68,7 +69,11 @@ pub(super) struct Receiving {
     /// Must `100 Continue` be sent before anything comes?
     pub(super) owes_continue: bool,
     /// Received, for a taker that may block and takes it on a helper thread.
-    pub(super) gathered: Vec<u8>,
+    pub(super) gathered: Gathered,
+    /// Since when the rest is left in the socket, for want of memory.
+    pub(super) starves_since_ms: Option<u64>,
+    /// Does the budget know that it needs memory?
+    pub(super) awaits_room: bool,
     /// Whose content it is.
     pub(super) asked: Asked,
 }
@@ -101,6 +106,22 @@ impl Taker {
         match self {
             Self::Sink(sink) => sink.may_block(),
             Self::Away | Self::Nobody(_) => false,
+        }
+    }
+
+    /// Does what has come stay, however the request ends? Then it must not wait for more.
+    pub(super) fn keeps_what_has_come(&self) -> bool {
+        match self {
+            Self::Sink(sink) => sink.keeps_what_has_come(),
+            Self::Away | Self::Nobody(_) => false,
+        }
+    }
+
+    /// What is the client to be told before the answer?
+    pub(super) fn interim(&mut self) -> Option<Box<Interim>> {
+        match self {
+            Self::Sink(sink) => sink.interim(),
+            Self::Away | Self::Nobody(_) => None,
         }
     }
 

@@ -1,7 +1,9 @@
 //! Content on its way to a sink that may have to wait for a disk: it goes there a piece at a time, on a helper thread.
 //! Process: worker, sealed. Blocks: never; that is what it is for. Meanwhile more content waits in the kernel, so the
-//! client sends while the disk writes, and who has many uploads under way has one piece of each in memory.
+//! client sends while the disk writes, and who has many uploads under way has one piece of each in memory, as far as the
+//! budget for all of them goes.
 
+use super::await_job::JOB_MS;
 use super::close_reason::CloseReason;
 use super::connection::{Connection, Flow, State};
 use super::desk::Desk;
@@ -19,12 +21,52 @@ impl Connection {
         let Taker::Sink(sink) = std::mem::replace(&mut receiving.taker, Taker::Away) else {
             return Flow::Close(CloseReason::Aborted);
         };
-        let task = Task::Take(sink, std::mem::take(&mut receiving.gathered));
+        let task = Task::Take(sink, std::mem::replace(&mut receiving.gathered, desk.budget.gather()));
         if desk.offload.submit(self.token, task) {
             return self.await_job(Awaiting::Sink { receiving, is_end, since_ms: desk.monotonic_ms }, desk);
         }
         self.state = State::RecvBody(receiving);
         self.refuse_body(&busy(), desk)
+    }
+
+    /// Does it have content that waits for more of it?
+    pub(super) fn has_gathered(&self) -> bool {
+        matches!(&self.state, State::RecvBody(receiving) if !receiving.gathered.bytes().is_empty())
+    }
+
+    /// Others need the memory: what was gathered goes to the disk, however little it is.
+    pub(super) fn hand_over_early(&mut self, desk: &mut Desk) -> Flow {
+        self.hand_over(false, desk)
+    }
+
+    /// Goes on where there is memory for more content; else the rest of it is left in the socket until there is.
+    pub(super) fn find_room(&mut self, desk: &mut Desk) -> Flow {
+        let State::RecvBody(receiving) = &mut self.state else { return Flow::Close(CloseReason::Aborted) };
+        if !receiving.taker.may_block() || desk.budget.has_room() {
+            if let Some(since_ms) = receiving.starves_since_ms.take() {
+                // The client is not to blame for the time that others took.
+                self.pace.forgive(desk.monotonic_ms.saturating_sub(since_ms));
+                self.set_paced_deadline(desk, desk.config.timeouts.body);
+            }
+            return Flow::Next;
+        }
+        if !receiving.gathered.bytes().is_empty() {
+            return self.hand_over(false, desk);
+        }
+        receiving.starves_since_ms.get_or_insert(desk.monotonic_ms);
+        if !std::mem::replace(&mut receiving.awaits_room, true) {
+            desk.budget.wait(self.token);
+            // As long as for a helper thread, which it is that makes room.
+            self.deadline_ms = desk.monotonic_ms + JOB_MS;
+        }
+        Flow::Wait
+    }
+
+    /// There may be room again.
+    pub(super) fn look_for_room(&mut self) {
+        if let State::RecvBody(receiving) = &mut self.state {
+            receiving.awaits_room = false;
+        }
     }
 
     /// The sink is back.

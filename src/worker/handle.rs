@@ -121,6 +121,8 @@ impl Connection {
     pub(super) fn finish_body(&mut self, finish: Finish, asked: Asked, desk: &mut Desk) -> Flow {
         match finish {
             Finish::Reply(answer) => {
+                // It may have changed a file in the loop, which the requests behind this one must find changed.
+                desk.cache.fall_behind();
                 count_upload(&asked, answer.as_ref().ok(), desk);
                 self.answer(&asked, answer, desk)
             }

@@ -17,6 +17,7 @@ mod desk;
 mod event_loop;
 mod exchange;
 mod fetch;
+mod gathered;
 mod grants;
 mod hand_over;
 mod handle;

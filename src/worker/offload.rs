@@ -1,4 +1,4 @@
-//! Helper threads: a fixed few, for what may block or compute for long. Disk and computing apart.
+//! Helper threads: a fixed few, for what may block or compute for long. Disk, content and computing apart.
 //! Process: worker; started after landlock and before seccomp, so that both hold for them. Queues are bounded.
 
 use std::io;
@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::connection::Token;
 use super::fetch::Fetch;
+use super::gathered::Gathered;
 use super::queue::Queue;
 use super::verdicts::{Credential, Verdict};
 use crate::auth::Attempt;
@@ -15,9 +16,12 @@ use crate::message::{BodySink, BodySource, Job, PIECE_BYTES, Progress, Receive, 
 use crate::sys::epoll::Waker;
 use crate::sys::process;
 
-/// Threads that sync, rename, delete, and read what is not in memory. They mostly wait for the disk, and what waits together is synced together: by one
-/// commit of the file system's journal, and by one sync of a folder.
+/// Threads that sync, rename, delete, and read what is not in memory. They mostly wait for the disk, and what waits
+/// together is synced together: by one commit of the file system's journal, and by one sync of a folder.
 const DISK_THREADS: usize = 8;
+/// Threads that write large contents, a piece at a time. They are none of those above: uploads to a file system that hangs
+/// must not hold up commits, removals and reads elsewhere.
+const CONTENT_THREADS: usize = 4;
 /// Threads that draw, hash and list, at a lower priority than the loop.
 const SOURCE_THREADS: usize = 2;
 /// Threads that look at passwords: one, so that their memory is bounded, and neither guessing nor logging in stops a
@@ -43,9 +47,9 @@ pub(super) enum Task {
     /// The same for work that may block, and that ends in an answer or in who takes the content.
     Prepare(Box<dyn Work>),
     /// The next piece of a content, for a sink that may block.
-    Take(Box<dyn BodySink>, Vec<u8>),
-    /// A content that nobody completes: to unlink a large temporary takes the disk its time.
-    Forget(Box<dyn BodySink>),
+    Take(Box<dyn BodySink>, Gathered),
+    /// What nobody waits for any more. It may own a large temporary, and to unlink that takes the disk its time.
+    Forget(Box<dyn Send>),
 }
 
 /// What came of a task.
@@ -73,6 +77,7 @@ type Assignment = (Token, Task);
 /// The loop's end of the helper threads.
 pub(super) struct Offload {
     disk: Arc<Queue<Assignment>>,
+    content: Arc<Queue<Assignment>>,
     sources: Arc<Queue<Assignment>>,
     verifying: Arc<Queue<Assignment>>,
     done: Receiver<(Token, Outcome)>,
@@ -92,31 +97,39 @@ impl Offload {
         let (is_nice, all_are_nice) = channel();
         let common = (report, waker.clone(), is_nice);
         let disk = start_pool("disk", DISK_THREADS, 0, &common)?;
+        let content = start_pool("content", CONTENT_THREADS, 0, &common)?;
         let sources = start_pool("source", SOURCE_THREADS, SOURCE_NICE, &common)?;
         let verifying = start_pool("verify", VERIFYING_THREADS, SOURCE_NICE, &common)?;
         drop(common);
         // The seal forbids to change priorities, so each thread has done it before this returns: the last one that has
         // drops the last end of this channel. To wait for each before the next is started would cost a start its time.
         let _ = all_are_nice.recv();
-        Ok(Self { disk, sources, verifying, done, waker, paused: Vec::new() })
+        Ok(Self { disk, content, sources, verifying, done, waker, paused: Vec::new() })
     }
 
     /// Hands a task to a thread; false if too many wait already.
     pub(super) fn submit(&self, token: Token, task: Task) -> bool {
         let queue = match task {
-            Task::Job(_) | Task::Prepare(_) | Task::Take(..) | Task::Forget(_) | Task::Fetch(_) => &self.disk,
+            Task::Job(_) | Task::Prepare(_) | Task::Forget(_) | Task::Fetch(_) => &self.disk,
+            Task::Take(..) => &self.content,
             Task::Piece(_) | Task::Work(_) => &self.sources,
             Task::Verify { .. } => &self.verifying,
         };
-        queue.put((token, task)).is_ok()
+        let refused = queue.put((token, task)).err();
+        if let Some((token, task)) = refused {
+            self.forget(token, task);
+            return false;
+        }
+        true
     }
 
-    /// Lets a thread drop a sink; if too many tasks wait, it is dropped here.
-    pub(super) fn forget(&self, token: Token, sink: Box<dyn BodySink>) {
-        let _ = self.disk.put((token, Task::Forget(sink)));
+    /// Lets a thread drop something, however many tasks wait: a connection has no more than one such thing at a time, and
+    /// there are no more of them than descriptors.
+    pub(super) fn forget(&self, token: Token, thing: impl Send + 'static) {
+        self.disk.put_beyond_limit((token, Task::Forget(Box::new(thing))));
     }
 
-    /// Goes on with a job after a pause, whether its connection is still there or not.
+    /// Goes on with a job after a pause.
     pub(super) fn pause(&mut self, token: Token, pause: Duration, job: Job) {
         self.paused.push((Instant::now() + pause, token, job));
     }
@@ -128,13 +141,18 @@ impl Offload {
         u16::try_from(left_ms).map_or(wait_ms, |left_ms| left_ms.min(wait_ms))
     }
 
-    /// Hands those whose pause is over to a thread; where too many tasks wait, they pause for longer.
-    pub(super) fn resume_paused(&mut self) {
+    /// Hands those whose pause is over to a thread; where too many tasks wait, they pause for longer. What a client wanted
+    /// that is gone is given up: nobody must see it done long after others have gone on.
+    pub(super) fn resume_paused(&mut self, is_there: impl Fn(Token) -> bool) {
         if self.paused.is_empty() {
             return;
         }
         let now = Instant::now();
         for (until, token, job) in std::mem::take(&mut self.paused) {
+            if !is_there(token) {
+                self.forget(token, job);
+                continue;
+            }
             let waiting = if until > now { Err((until, token, job)) } else { self.resume(token, job) };
             self.paused.extend(waiting.err());
         }
@@ -161,7 +179,7 @@ impl Offload {
 
 impl Drop for Offload {
     fn drop(&mut self) {
-        for queue in [&self.disk, &self.sources, &self.verifying] {
+        for queue in [&self.disk, &self.content, &self.sources, &self.verifying] {
             queue.close();
         }
     }
@@ -212,11 +230,11 @@ fn perform(task: Task) -> Option<Outcome> {
             Some(Outcome::Verdict { verdict: Verdict { credential, user }, failure })
         }
         Task::Take(mut sink, piece) => {
-            let taken = sink.take(&piece);
+            let taken = sink.take(piece.bytes());
             Some(Outcome::Taken(sink, taken))
         }
-        Task::Forget(sink) => {
-            drop(sink);
+        Task::Forget(thing) => {
+            drop(thing);
             None
         }
     }

@@ -38,10 +38,20 @@ impl<T> Queue<T> {
     /// # Errors
     /// The thing itself.
     pub(super) fn put(&self, thing: T) -> Result<(), T> {
-        let mut inner = self.lock();
+        let inner = self.lock();
         if inner.waiting.len() >= self.limit {
             return Err(thing);
         }
+        self.append(inner, thing);
+        Ok(())
+    }
+
+    /// Adds something at the end that can't be given back.
+    pub(super) fn put_beyond_limit(&self, thing: T) {
+        self.append(self.lock(), thing);
+    }
+
+    fn append(&self, mut inner: MutexGuard<'_, Inner<T>>, thing: T) {
         inner.waiting.push_back(thing);
         let is_awaited = inner.idle > 0;
         drop(inner);
@@ -49,7 +59,6 @@ impl<T> Queue<T> {
         if is_awaited {
             self.has_come.notify_one();
         }
-        Ok(())
     }
 
     /// Waits for the first thing and takes it; `None` when the queue is closed.

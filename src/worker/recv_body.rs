@@ -6,7 +6,7 @@ use super::connection::{Connection, Flow, Input, State};
 use super::desk::Desk;
 use super::exchange::{Asked, Coming, Decoder, Receiving, Taker};
 use crate::http::{self, ChunkedDecoder, Piece};
-use crate::message::{BodyFraming, Fields, Refusal, Status};
+use crate::message::{BodyFraming, Fields, PIECE_BYTES, Refusal, Status};
 
 /// How much content a connection may bring in one turn.
 const RECEIVED_A_TURN_BYTES: usize = 256 * 1024;
@@ -38,7 +38,9 @@ impl Connection {
             room,
             limit_bytes: room,
             owes_continue,
-            gathered: Vec::new(),
+            gathered: desk.budget.gather(),
+            starves_since_ms: None,
+            awaits_room: false,
             asked,
         }));
         self.begin_pace(desk, desk.config.timeouts.body, desk.least_receiving());
@@ -54,12 +56,19 @@ impl Connection {
                 desk.tally.count_interim();
                 desk.out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
             }
+            if let Some(interim) = receiving.taker.interim() {
+                desk.tally.count_interim();
+                http::format_interim(&interim, &mut desk.out);
+            }
             // Earlier replies, and the permission to go on, must not wait for the content.
             if let flow @ (Flow::Close(_) | Flow::Yield) = self.flush(desk, false) {
                 return flow;
             }
             if input.received > RECEIVED_A_TURN_BYTES {
                 return Flow::Yield;
+            }
+            if let flow @ (Flow::Wait | Flow::Close(_) | Flow::Yield) = self.find_room(desk) {
+                return flow;
             }
             let room = receiving_room(&self.state, buffer.len());
             return match self.receive(buffer, input, room, desk) {
@@ -75,9 +84,7 @@ impl Connection {
         }
         receiving.owes_continue = false;
         match take_content(receiving, input, buffer) {
-            Ok(taken) if !receiving.gathered.is_empty() && (input.is_empty() || taken == Taken::All) => {
-                self.hand_over(taken == Taken::All, desk)
-            }
+            Ok(taken) if is_worth_a_trip(receiving, taken, input) => self.hand_over(taken == Taken::All, desk),
             Ok(Taken::More) => Flow::Next,
             Ok(Taken::All) => self.complete_body(desk),
             Err(refusal) => {
@@ -164,6 +171,16 @@ fn receiving_room(state: &State, buffer_bytes: usize) -> usize {
     }
 }
 
+/// Shall a helper thread take what was gathered? A trip costs more than to write a few bytes, and so does a call: where
+/// little comes at a time, several receives make one piece.
+fn is_worth_a_trip(receiving: &Receiving, taken: Taken, input: &Input) -> bool {
+    match receiving.gathered.bytes().len() {
+        0 => false,
+        PIECE_BYTES.. => taken == Taken::All || input.is_empty(),
+        _ => taken == Taken::All || (input.is_empty() && receiving.taker.keeps_what_has_come()),
+    }
+}
+
 /// Is the content complete?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Taken {
@@ -192,7 +209,7 @@ fn take_content(receiving: &mut Receiving, input: &mut Input, buffer: &[u8]) -> 
     };
     receiving.room = room;
     if receiving.taker.may_block() {
-        receiving.gathered.extend_from_slice(content);
+        receiving.gathered.add(content);
     } else if !content.is_empty() {
         receiving.taker.take(content)?;
     }

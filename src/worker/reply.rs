@@ -82,17 +82,17 @@ impl Connection {
     /// not be had.
     fn reply(
         &mut self,
-        response: Response,
+        mut response: Response,
         facts: Facts,
         form: impl FnOnce() -> ErrorForm,
         unless_kept: Then,
         line: Option<RequestLine<'_>>,
         desk: &mut Desk,
     ) -> Flow {
-        let (mut response, is_begun) = match self.begin_source(response, facts.method, desk) {
-            Ok(begun) => begun,
-            Err(refusal) => (content::error(&refusal, form()), false),
-        };
+        let is_begun = self.begin_source(&mut response, facts.method, desk).unwrap_or_else(|refusal| {
+            response = content::error(&refusal, form());
+            false
+        });
         let status = response.status;
         desk.tally.count_answer(status);
         facts.audience.dress(&mut response);
@@ -100,7 +100,7 @@ impl Connection {
         let fixed = facts.fields.and_then(|id| site.fields.get(id));
         let cors = facts.audience.cors.id.map_or("", |id| site.cors.lines(id));
         let Reply { body, is_chunked, keep_alive } =
-            http::format(response, facts, fixed, cors, &desk.date, &mut desk.out);
+            http::format(response, facts, fixed, cors, &desk.common_lines, &mut desk.out);
         let then = if keep_alive { Then::Next } else { unless_kept };
         let line = line.filter(|_| desk.access_log.is_on());
         let line = line.map(|line| fill_in(line, self.client, status.code(), desk));

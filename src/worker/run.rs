@@ -68,8 +68,13 @@ pub(super) fn seal(heritage: &Heritage, logs: &LatestLogs) -> Result<Sealed, Box
     // 3. What the seal would forbid to open or make.
     let vitals = Vitals::open(&heritage.logs);
     let epoll = Epoll::new()?;
-    // Not to be had everywhere: without it, what is kept of files is compared at each use.
-    let watcher = Watcher::new().ok();
+    let watcher = Watcher::new()
+        .inspect_err(|error| {
+            // As in most containers.
+            let instead = "kept files are compared at each use";
+            heritage.logs.error(Level::Notice, format_args!("no changes are told here ({error}): {instead}"));
+        })
+        .ok();
     let media_types = MediaTypes::of_system().unwrap_or_else(|error| {
         heritage.logs.error(Level::Warning, format_args!("/etc/mime.types: {error}; media types are guessed"));
         MediaTypes::default()

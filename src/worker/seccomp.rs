@@ -13,7 +13,6 @@ use seccompiler::{
 
 use super::sandbox::SealError;
 use crate::config::SandboxRefusal;
-use crate::sys::attributes::LIST_AT;
 
 /// What a configuration needs beyond what every worker does.
 #[derive(Debug, Clone, Copy, Default)]
@@ -129,14 +128,13 @@ const PLAIN: &[c_long] = &[
 /// Landlock knows nothing of owners and attributes, and a descriptor for reading is enough to change them.
 /// Not `ftruncate`, and `fallocate` in one mode only, see below: a log that was opened before the seal could be emptied with
 /// them. Permissions (looked at below), owners and attributes by descriptor only: by path they would reach files of this
-/// user outside the root; only their names can be asked for by path.
+/// user outside the root.
 const WRITING: &[c_long] = &[
     libc::SYS_fsync,
     libc::SYS_fdatasync,
     libc::SYS_flock,
     libc::SYS_fchown,
     libc::SYS_flistxattr,
-    LIST_AT,
     libc::SYS_fgetxattr,
     libc::SYS_fsetxattr,
     libc::SYS_renameat,

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::seccomp::{Needs, compile, rules};
 use crate::config::SandboxRefusal;
-use crate::sys::attributes::LIST_AT;
 
 /// What is allowed here, and its number there.
 const NUMBERS: &[(libc::c_long, i64)] = &[
@@ -89,7 +88,6 @@ const NUMBERS: &[(libc::c_long, i64)] = &[
     (libc::SYS_setsockopt, 208),
     (libc::SYS_shutdown, 210),
     (libc::SYS_sigaltstack, 132),
-    (LIST_AT, 465),
     (libc::SYS_statx, 291),
     (libc::SYS_tgkill, 131),
     (libc::SYS_unlinkat, 35),

@@ -17,28 +17,13 @@ impl Connection {
     ///
     /// # Errors
     /// 503 if the helper threads have more to do than they can.
-    pub(super) fn begin_source(
-        &self,
-        mut response: Response,
-        method: Method,
-        desk: &Desk,
-    ) -> Result<(Response, bool), Refusal> {
+    pub(super) fn begin_source(&self, response: &mut Response, method: Method, desk: &Desk) -> Result<bool, Refusal> {
         if method == Method::Head || !response.status.may_have_content() {
-            return Ok((response, false));
+            return Ok(false);
         }
-        match std::mem::take(&mut response.body) {
-            Body::Source { source, length } => {
-                if !desk.offload.submit(self.token, Task::Piece(source)) {
-                    return Err(busy());
-                }
-                response.body = Body::Source { source: Box::new(Away), length };
-                Ok((response, true))
-            }
-            body @ (Body::Empty | Body::Bytes(_) | Body::Prepared { .. } | Body::File { .. } | Body::Parts(_)) => {
-                response.body = body;
-                Ok((response, false))
-            }
-        }
+        let Body::Source { source, .. } = &mut response.body else { return Ok(false) };
+        let source = std::mem::replace(source, Box::new(Away));
+        if desk.offload.submit(self.token, Task::Piece(source)) { Ok(true) } else { Err(busy()) }
     }
 
     /// Asks a helper thread for the next piece of a body.

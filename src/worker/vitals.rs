@@ -9,6 +9,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::desk::Desk;
 use crate::content::Now;
+use crate::http::CommonLines;
 use crate::log::Logs;
 use crate::stats::Board;
 
@@ -40,11 +41,11 @@ impl Vitals {
         Now { unix_seconds: since.as_secs(), nanoseconds: since.subsec_nanos() }
     }
 
-    /// Reads both clocks, once a wake; the text of the date is made once a second.
+    /// Reads both clocks, once a wake; the lines with the date are made once a second.
     pub(super) fn read_clock(&self, desk: &mut Desk) {
         let now = Self::now();
         if now.unix_seconds != desk.now.unix_seconds {
-            desk.date = now.date().imf_fixdate();
+            desk.common_lines = CommonLines::of(now.date());
         }
         desk.now = now;
         desk.monotonic_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);

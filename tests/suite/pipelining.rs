@@ -1,7 +1,8 @@
 //! Requests sent before the answers to earlier ones: answered one by one, in order.
 
 use crate::common::client::head;
-use crate::common::{Server, site};
+use crate::common::server::EVERYTHING;
+use crate::common::{Server, Site, site};
 
 #[test]
 fn mixed_requests_are_answered_in_order() {
@@ -35,6 +36,53 @@ fn mixed_requests_are_answered_in_order() {
         assert_eq!(client.reply("GET").status, 200);
     }
     assert!(client.is_quiet());
+}
+
+/// What stands behind a change in one piece with it gets what the change has left, though what was there before is kept
+/// and believed.
+fn changes_are_seen_by_what_stands_behind_them(server: &Server, name: &str) {
+    let mut client = server.connect();
+    let target = format!("/{name}");
+    let get = head("GET", &target, &[], b"");
+    for round in 0..10 {
+        let text = format!("round {round}");
+        // Kept, watched, believed.
+        for _ in 0..4 {
+            assert_eq!(client.get(&target).status, 404);
+        }
+        let put = |text: &str| head("PUT", &target, &[], text.as_bytes()) + text;
+        client.send([get.clone(), put("first"), get.clone()].concat());
+        let replies = ["GET", "PUT", "GET"].map(|method| client.reply(method));
+        assert_eq!(replies.each_ref().map(|reply| reply.status), [404, 201, 200], "{name} is made");
+        for _ in 0..4 {
+            assert_eq!(client.get(&target).text(), "first");
+        }
+        client.send([get.clone(), put(&text), get.clone()].concat());
+        let replies = ["GET", "PUT", "GET"].map(|method| client.reply(method));
+        assert_eq!(replies[0].text(), "first");
+        assert_eq!(replies[1].status, 204);
+        assert_eq!(replies[2].text(), text, "{name} is replaced");
+        assert_eq!(replies[2].field("etag"), replies[1].field("etag"));
+        for _ in 0..4 {
+            assert_eq!(client.get(&target).text(), text);
+        }
+        client.send([get.clone(), head("DELETE", &target, &[], b""), get.clone()].concat());
+        let replies = ["GET", "DELETE", "GET"].map(|method| client.reply(method));
+        assert_eq!(replies.each_ref().map(|reply| reply.status), [200, 204, 404], "{name} is removed");
+    }
+}
+
+#[test]
+fn a_change_is_seen_by_what_stands_behind_it() {
+    changes_are_seen_by_what_stands_behind_them(&Server::start(), "changed");
+}
+
+#[test]
+fn a_change_without_a_helper_thread_is_seen_by_what_stands_behind_it() {
+    // In memory, and stored for nobody: the event loop makes the change itself.
+    let site = Site::in_memory();
+    let server = Server::with(site, &format!("uploads.durability = \"none\"\n{EVERYTHING}"));
+    changes_are_seen_by_what_stands_behind_them(&server, "changed");
 }
 
 #[test]

@@ -206,6 +206,7 @@ fn descriptors_of_a_worker_are_those_of_the_list() {
             "/proc/PID/statm".to_owned(),
             "anon_inode:[eventfd]".to_owned(),
             "anon_inode:[eventpoll]".to_owned(),
+            "anon_inode:[fanotify]".to_owned(),
             log.to_string_lossy().into_owned(),
             root.to_string_lossy().into_owned(),
             "socket".to_owned(),

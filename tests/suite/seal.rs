@@ -117,6 +117,8 @@ const POSSIBLE: &[&str] = &[
     "utimensat of an own file outside the root",
     "listxattr of an own file outside the root",
     "inotify_init1",
+    "fanotify_mark of an absolute path",
+    "openat of it, fanotify_mark without a path",
     "name_to_handle_at of a file outside the root",
     "socket AF_INET SOCK_STREAM",
     "socket AF_UNIX",

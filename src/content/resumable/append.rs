@@ -39,7 +39,7 @@ pub(super) fn append(ctx: &Context<'_>, request: &Request<'_>, id: UploadId) -> 
     let room = Room::check(&place.folder, None, ctx.config.uploads.min_free)?;
     let commit = if is_last { Some(commit(ctx, request)?) } else { None };
     let announced = Announced::of(request.fields, ctx.config.cache.digests > 0)?;
-    let intent = Intent::of(ctx, request, commit, announced, limit);
+    let intent = Intent::of(ctx, request, commit, announced, limit)?;
     let appending = Appending { state, offset, is_last, content_bytes, intent, room };
     Ok(Handled::Prepare(Opening::new(place, move |found| match found {
         Found::Open(part) => appending.begin(part),
@@ -79,7 +79,8 @@ struct Appending {
 }
 
 impl Appending {
-    fn begin(self, mut part: Part) -> Worked {
+    fn begin(mut self, mut part: Part) -> Worked {
+        self.intent.charge.go_on_from(part.stored);
         match self.check(&mut part) {
             Ok(()) => {
                 let Self { mut intent, room, .. } = self;
@@ -107,7 +108,7 @@ impl Appending {
             part.record.length = length;
             part.write_record().map_err(|error| write_refusal(&error))?;
         }
-        Ok(())
+        self.intent.charge.check(part.offset.saturating_add(self.content_bytes.unwrap_or(0)))
     }
 
     /// Draft section 4.4.2: more content contradicts the length; none at all comes too late.

@@ -2,20 +2,25 @@
 //! Process: worker, sealed; the files are made on a helper thread. Fails with: 400, 413, and as `upload`.
 //! A client that could not be told where to resume, and that sends everything at once, has an upload like any other.
 
+use std::sync::Arc;
+
+use super::charge::Charge;
 use super::digests::Announced;
 use super::part::Place;
+use super::progress::version_for_interim;
 use super::record::Record;
 use super::sink::{Intent, Sink, check_size, inconsistent};
 use super::{UploadId, limit, place_in};
 use crate::content::Context;
 use crate::content::commit::{Commit, write_refusal};
+use crate::content::folder::Folder;
 use crate::content::page::link;
 use crate::content::room::Room;
-use crate::content::target::Target;
+use crate::content::target::{Destination, Target, split};
 use crate::content::upload::refuse_what_is_no_whole;
 use crate::message::{
     BodyFraming, FieldName, Handled, Interim, Provided, Receive, Refusal, Request, ResponseFields, Status, UploadState,
-    Version, Work, Worked,
+    Work, Worked,
 };
 
 /// Does this request to a target begin a resumable upload?
@@ -24,13 +29,9 @@ pub fn begins_upload(request: &Request<'_>) -> bool {
     let state = UploadState::of(request.fields);
     match state.is_complete {
         Some(false) => true,
-        Some(true) => may_have_interim(request, &state) && request.framing != BodyFraming::None,
+        Some(true) => version_for_interim(request).is_some() && request.framing != BodyFraming::None,
         None => false,
     }
-}
-
-fn may_have_interim(request: &Request<'_>, state: &UploadState) -> bool {
-    request.version == Version::Http11 && state.may_have_interim()
 }
 
 /// Looks at everything that can be known before the content is sent, and begins the upload.
@@ -41,9 +42,10 @@ pub fn create(ctx: &Context<'_>, request: &Request<'_>) -> Provided {
     refuse_what_is_no_whole(request)?;
     let state = UploadState::of(request.fields);
     let is_last = state.is_complete == Some(true);
-    let target = Target::to_write(ctx, request)?;
-    let before = target.decide()?;
-    let Target { folder, name, rules } = target;
+    let destination = Target::to_write(ctx, request)?;
+    if let Destination::There(target) = &destination {
+        target.decide()?;
+    }
     let announced = Announced::of(request.fields, ctx.config.cache.digests > 0)?;
     let content_bytes = request.framing.length();
     let length = whole_length(&state, is_last, 0, content_bytes, None)?;
@@ -51,22 +53,40 @@ pub fn create(ctx: &Context<'_>, request: &Request<'_>) -> Provided {
     check_size(&limit, 0, content_bytes.unwrap_or(0))?;
     check_size(&limit, length.unwrap_or(0), length.unwrap_or(0))?;
     let expected = length.or(content_bytes).unwrap_or(0);
-    let commit = Commit::of(ctx, &request.path, rules)?;
-    commit.quotas.check(expected.saturating_sub(before.map_or(0, |before| before.size)))?;
-    Room::check(&folder, Some(expected), ctx.config.uploads.min_free)?;
-    let room = Room::check(&folder, None, ctx.config.uploads.min_free)?;
+    let min_free = ctx.config.uploads.min_free;
+    let (commit, folder) = match destination {
+        Destination::There(Target { folder, rules, .. }) => {
+            let commit = Commit::of(ctx, &request.path, rules)?;
+            // Until the commit both files exist.
+            commit.quotas.check(expected)?;
+            (commit, Ok(folder))
+        }
+        Destination::Missing(making, rules) => (Commit::without_quotas(ctx, &request.path, rules)?, Err(making)),
+    };
     let id = UploadId::random().map_err(|error| write_refusal(&error))?;
-    let place = place_in(ctx, folder, &name, id);
+    let (_, name) = split(&request.path)?;
+    let place = place_in(ctx, name, id);
     let address = format!("{}?{}", link(&request.path), id.query());
-    let interim = interim(request, &state, &address, limit.to_string());
-    let intent = Intent { address: Some(address), ..Intent::of(ctx, request, Some(commit), announced, limit) };
-    let record = Record::new(place.target.clone(), request.method, request.fields, length);
-    Ok(Handled::Prepare(Box::new(Beginning { place, record, intent, is_last, room, interim })))
+    let interim = interim(request, &address, limit.to_string());
+    let mut intent = Intent { address: Some(address), ..Intent::of(ctx, request, Some(commit), announced, limit)? };
+    let record = Record::new(link(name), request.method, request.fields, length);
+    let begin = move |folder: Arc<Folder>, intent: Intent| -> Result<Box<Beginning>, Refusal> {
+        Room::check(&folder, Some(expected), min_free)?;
+        let room = Room::check(&folder, None, min_free)?;
+        Ok(Box::new(Beginning { place: place(folder), record, intent, is_last, room, interim, expected }))
+    };
+    Ok(Handled::Prepare(match folder {
+        Ok(folder) => begin(folder, intent)?,
+        Err(making) => making.before(move |folder, quotas| {
+            intent.charge = Charge::new(quotas, 0);
+            begin(folder, intent).map(Work::advance)
+        }),
+    }))
 }
 
 /// 104, for those who understand it, before content that may break off.
-fn interim(request: &Request<'_>, state: &UploadState, address: &str, limit: String) -> Option<Box<Interim>> {
-    let version = state.interop_version.filter(|_| may_have_interim(request, state))?;
+fn interim(request: &Request<'_>, address: &str, limit: String) -> Option<Box<Interim>> {
+    let version = version_for_interim(request)?;
     if request.framing == BodyFraming::None {
         return None;
     }
@@ -108,14 +128,17 @@ struct Beginning {
     is_last: bool,
     room: Room,
     interim: Option<Box<Interim>>,
+    /// How long the whole will be at least.
+    expected: u64,
 }
 
 impl Work for Beginning {
     fn advance(self: Box<Self>) -> Worked {
-        let Self { place, record, mut intent, is_last, room, interim } = *self;
+        let Self { place, record, mut intent, is_last, room, interim, expected } = *self;
         // Folders that were made for it must be there as long as it is.
         let synced = intent.commit.as_ref().map_or(Ok(()), Commit::sync_ancestors);
-        match synced.map_err(|error| write_refusal(&error)).and_then(|()| place.begin(record)) {
+        let may_begin = synced.map_err(|error| write_refusal(&error)).and_then(|()| intent.charge.check(expected));
+        match may_begin.and_then(|()| place.begin(record)) {
             Ok(part) => {
                 intent.commit = intent.commit.filter(|_| is_last);
                 let sink = Sink::new(part, intent, room);

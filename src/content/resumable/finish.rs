@@ -9,12 +9,13 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 
-use super::digests::{Check, Checked, mismatch};
+use super::charge;
 use super::id::Kind;
 use super::offset::acknowledge;
 use super::part::Part;
 use super::record::MODE;
 use super::sink::{Intent, inconsistent};
+use crate::content::checks::{Check, Checked, mismatch};
 use crate::content::commit::{Content, give_group, write_refusal};
 use crate::content::error;
 use crate::content::temporary::Temporary;
@@ -83,7 +84,7 @@ impl Finishing {
     }
 
     fn refuse(self: Box<Self>, claim: &crate::message::Claim, got: &Digest) -> Worked {
-        let Self { part, intent, start, .. } = *self;
+        let Self { part, mut intent, start, .. } = *self;
         if claim.field == FieldName::ContentDigest {
             let refusal = mismatch(claim, got, "It was not appended.");
             return Worked::Block(Box::new(move || Worked::Done(Err(cut_back(part, start, refusal)))));
@@ -91,6 +92,7 @@ impl Finishing {
         let refusal = mismatch(claim, got, "Nothing was stored, and the upload is given up.");
         Worked::Block(Box::new(move || {
             part.remove();
+            intent.charge.give_back();
             Worked::Done(Ok(over(error(&refusal, intent.error_form))))
         }))
     }
@@ -138,9 +140,13 @@ impl Finishing {
         Box::new(move || self.end_now())
     }
 
-    fn end_now(self: Box<Self>) -> Worked {
+    fn end_now(mut self: Box<Self>) -> Worked {
         if self.intent.commit.is_none() {
-            return Worked::Done(self.acknowledge());
+            return match self.intent.charge.settle(self.part.offset) {
+                Ok(true) => Worked::Done(self.acknowledge()),
+                Ok(false) => Worked::Later(charge::PAUSE, self.end()),
+                Err(refusal) => Worked::Done(Err(refusal)),
+            };
         }
         self.complete().unwrap_or_else(|refusal| Worked::Done(Err(refusal)))
     }
@@ -173,7 +179,8 @@ impl Finishing {
             acknowledge(&part)?;
             return Err(inconsistent("The upload is shorter than the length that was told for it."));
         }
-        let Some(commit) = intent.commit else { return Err(Refusal::not_found()) };
+        let Some(mut commit) = intent.commit else { return Err(Refusal::not_found()) };
+        (commit.quotas, commit.counted_bytes) = intent.charge.into_parts();
         // From here on the upload is complete if its content has its name no more.
         part.record.complete(part.offset);
         part.write_record().map_err(failed)?;

@@ -66,6 +66,11 @@ impl UploadId {
         Self::of_name(name).is_some()
     }
 
+    /// Is this the name of what is remembered of some upload?
+    pub(in crate::content) fn is_record(name: &[u8]) -> bool {
+        Self::of_name(name).is_some_and(|(_, kind)| kind == Kind::Record)
+    }
+
     /// The name of one of its files.
     pub(super) fn name(self, kind: Kind) -> String {
         format!("{PREFIX}{self}{}", kind.suffix())

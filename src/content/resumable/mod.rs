@@ -7,6 +7,7 @@
 
 mod append;
 mod cancel;
+mod charge;
 mod create;
 mod digests;
 mod expire;
@@ -15,6 +16,7 @@ mod id;
 mod offset;
 mod opening;
 mod part;
+mod progress;
 mod record;
 mod sink;
 
@@ -28,7 +30,6 @@ use crate::message::{FieldName, Method, MethodSet, PARTIAL_UPLOAD, Provided, Ref
 use part::Place;
 
 pub use create::{begins_upload, create};
-pub(super) use digests::{Check, Checked};
 pub(super) use expire::expire_entry;
 pub use id::UploadId;
 
@@ -76,17 +77,12 @@ fn limit(ctx: &Context<'_>, path: &[u8]) -> UploadLimit {
 /// Where the upload of this request is.
 fn place(ctx: &Context<'_>, request: &Request<'_>, id: UploadId) -> Result<Place, Refusal> {
     let (folder_path, name) = split(&request.path)?;
-    Ok(place_in(ctx, open_folder(ctx, folder_path)?, name, id))
+    Ok(place_in(ctx, name, id)(open_folder(ctx, folder_path)?))
 }
 
-/// The same in a folder that is open.
-fn place_in(ctx: &Context<'_>, folder: Arc<Folder>, name: &[u8], id: UploadId) -> Place {
-    Place {
-        folder,
-        id,
-        target: link(name),
-        durability: ctx.config.uploads.durability,
-        expiry_seconds: ctx.config.resumable.expiry.as_secs(),
-        now: ctx.now,
-    }
+/// The same in a folder that is open, or will be.
+fn place_in(ctx: &Context<'_>, name: &[u8], id: UploadId) -> impl FnOnce(Arc<Folder>) -> Place + Send + use<> {
+    let (target, durability, now) = (link(name), ctx.config.uploads.durability, ctx.now);
+    let expiry_seconds = ctx.config.resumable.expiry.as_secs();
+    move |folder| Place { folder, id, target, durability, expiry_seconds, now }
 }

@@ -1,5 +1,5 @@
 //! Getting hold of an upload that an older request may still have: asked for again and again, not for long.
-//! Process: worker, sealed; on helper threads. Blocks: some milliseconds a look. Fails with: 404, 503.
+//! Process: worker, sealed; on helper threads, and on none between two looks. Fails with: 404, 503.
 //! The older request looks once a second whether it is wanted, and with each piece of content.
 
 use std::time::{Duration, Instant};
@@ -9,8 +9,8 @@ use crate::message::{FieldName, Refusal, Status, Value, Work, Worked};
 
 /// Some looks of the older request, and the time to leave.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Between two tries: others wait for the helper thread meanwhile.
-const PAUSE: Duration = Duration::from_millis(2);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// What is done with an upload that was found.
 type Then = Box<dyn FnOnce(Found) -> Worked + Send>;
@@ -33,8 +33,7 @@ impl Work for Opening {
     fn advance(mut self: Box<Self>) -> Worked {
         match self.place.find() {
             Ok(Found::Busy) if self.begun.get_or_insert_with(Instant::now).elapsed() < PATIENCE => {
-                std::thread::sleep(PAUSE);
-                Worked::More(self)
+                Worked::Later(PAUSE, Box::new(move || self.advance()))
             }
             Ok(Found::Busy) => Worked::Done(Err(busy())),
             Ok(found @ (Found::Open(_) | Found::Complete(..))) => (self.then)(found),

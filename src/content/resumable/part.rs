@@ -55,6 +55,8 @@ pub(super) struct Part {
     pub(super) file: File,
     /// Where the next byte belongs.
     pub(super) offset: u64,
+    /// How long the file was when it was opened: more than the offset if a wrong end of it does not count.
+    pub(super) stored: u64,
     /// When it was changed last, in seconds since the epoch.
     pub(super) changed: u64,
 }
@@ -65,7 +67,7 @@ impl Place {
         let failed = |error: io::Error| write_refusal(&error);
         let file = file::create_new(self.folder.as_fd(), &self.id.name(Kind::Part), MODE).map_err(failed)?;
         let changed = self.now.unix_seconds;
-        let part = Part { place: self, record, file, offset: 0, changed };
+        let part = Part { place: self, record, file, offset: 0, stored: 0, changed };
         let made = part.file.try_lock().map_err(io::Error::from).and_then(|()| part.sync());
         match made.and_then(|()| part.write_record()) {
             Ok(()) => Ok(part),
@@ -113,7 +115,7 @@ impl Place {
         }
         Record::mark_wanted(&self.folder, self.id, false);
         let offset = record.counted.unwrap_or(u64::MAX).min(identity.size);
-        Ok(Found::Open(Part { place: self.clone(), record, file, offset, changed }))
+        Ok(Found::Open(Part { place: self.clone(), record, file, offset, stored: identity.size, changed }))
     }
 
     fn find_complete(&self) -> Result<Found, Refusal> {

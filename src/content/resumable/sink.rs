@@ -1,13 +1,17 @@
 //! The content of one request on its way to the end of an upload. What has come stays, however the request ends.
-//! Process: worker, sealed. Trusts: nothing. Blocks: as write(2) does. Fails with: 400, 409, 413, 507.
+//! Process: worker, sealed. Trusts: nothing. Blocks: as write(2) does. Fails with: 400, 409, 413, 503, 507.
 
+use super::charge::Charge;
 use super::digests::Announced;
 use super::finish::Finishing;
+use super::offset::acknowledge;
 use super::part::Part;
+use super::progress::{Progress, version_for_interim};
 use crate::content::commit::{Birth, Commit, write_refusal};
+use crate::content::quota::Quotas;
 use crate::content::room::Room;
 use crate::content::{Context, ErrorForm};
-use crate::message::{BodySink, FieldName, Fields, Finish, Problem, Refusal, Request, Status, UploadLimit};
+use crate::message::{BodySink, FieldName, Fields, Finish, Interim, Problem, Refusal, Request, Status, UploadLimit};
 
 /// What a request wants, as far as it must be known when its content is there.
 pub(super) struct Intent {
@@ -15,6 +19,10 @@ pub(super) struct Intent {
     pub(super) commit: Option<Commit>,
     /// The address of the upload, if the request began it.
     pub(super) address: Option<String>,
+    /// Its share in the quotas.
+    pub(super) charge: Charge,
+    /// The iteration of the draft in which it is told how far it is.
+    pub(super) version: Option<u64>,
     pub(super) announced: Announced,
     pub(super) limit: UploadLimit,
     pub(super) error_form: ErrorForm,
@@ -23,15 +31,25 @@ pub(super) struct Intent {
 
 impl Intent {
     /// That of a request to an upload that has begun.
+    ///
+    /// # Errors
+    /// When a folder with a quota can't be opened.
     pub(super) fn of(
         ctx: &Context<'_>,
         request: &Request<'_>,
-        commit: Option<Commit>,
+        mut commit: Option<Commit>,
         announced: Announced,
         limit: UploadLimit,
-    ) -> Self {
-        let (error_form, birth) = (ErrorForm::of(request.fields), Birth::of(ctx));
-        Self { commit, address: None, announced, limit, error_form, birth }
+    ) -> Result<Self, Refusal> {
+        let (error_form, birth, version) =
+            (ErrorForm::of(request.fields), Birth::of(ctx), version_for_interim(request));
+        // The commit gets them back at the end.
+        let quotas = match &mut commit {
+            Some(commit) => std::mem::take(&mut commit.quotas),
+            None => Quotas::of(ctx, &request.path)?,
+        };
+        let charge = Charge::new(quotas, 0);
+        Ok(Self { commit, address: None, charge, version, announced, limit, error_form, birth })
     }
 }
 
@@ -40,6 +58,7 @@ pub(super) struct Sink {
     part: Part,
     intent: Intent,
     room: Room,
+    progress: Progress,
     /// Where the content of this request began.
     start: u64,
 }
@@ -48,13 +67,19 @@ impl Sink {
     /// For content that belongs at the end of this upload.
     pub(super) fn new(part: Part, intent: Intent, room: Room) -> Box<Self> {
         let start = part.offset;
-        Box::new(Self { part, intent, room, start })
+        let progress = Progress::new(intent.version, start);
+        Box::new(Self { part, intent, room, progress, start })
     }
 }
 
 impl BodySink for Sink {
     fn may_block(&self) -> bool {
-        !self.part.place.folder.is_in_memory()
+        // To keep a sum may mean to count it.
+        !self.part.place.folder.is_in_memory() || self.intent.charge.is_kept()
+    }
+
+    fn keeps_what_has_come(&self) -> bool {
+        true
     }
 
     fn take(&mut self, chunk: &[u8]) -> Result<(), Refusal> {
@@ -65,12 +90,23 @@ impl BodySink for Sink {
         if self.part.record.length.is_some_and(|length| end > length) {
             // Which of the two the client meant can't be known: the upload is over (draft section 4.4.2).
             self.part.place.unlink();
+            self.intent.charge.give_back();
             let detail = "The content goes beyond the length that was told for this upload, which is given up.";
             return Err(inconsistent(detail));
         }
         check_size(&self.intent.limit, self.start, end)?;
         self.room.secure(&self.part.file, end - self.start)?;
-        self.part.append(chunk).map_err(|error| write_refusal(&error))
+        self.intent.charge.cover(end)?;
+        self.part.append(chunk).map_err(|error| write_refusal(&error))?;
+        if self.progress.is_due(end) {
+            acknowledge(&self.part)?;
+            self.progress.note(end);
+        }
+        Ok(())
+    }
+
+    fn interim(&mut self) -> Option<Box<Interim>> {
+        self.progress.interim()
     }
 
     fn wants_trailers(&self) -> bool {

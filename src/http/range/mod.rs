@@ -49,22 +49,21 @@ enum Selection {
 }
 
 /// Looks at `Range` and `If-Range` of a GET that would succeed. (HEAD and other methods know no ranges: section 14.2.)
-#[must_use]
-pub fn apply(request: &Request<'_>, response: Response, ranges_limit: usize, now: Now) -> Response {
+pub fn apply(request: &Request<'_>, response: &mut Response, ranges_limit: usize, now: Now) {
     let (Some(range), Some(complete)) = (request.field(FieldName::Range), response.body.length()) else {
-        return response;
+        return;
     };
     if !response.accepts_ranges || !if_range_holds(request, response.validators, now) {
-        return response;
+        return;
     }
     match select(range, complete, ranges_limit) {
-        Selection::Whole => response,
+        Selection::Whole => {}
         Selection::One(range) => one_part(response, range, complete),
         Selection::Parts(ranges) => many_parts(response, &ranges, complete),
         Selection::Unsatisfiable => {
             let refusal = Refusal::new(Status::RANGE_NOT_SATISFIABLE, format!("There are only {complete} bytes."))
                 .with_field(FieldName::ContentRange, Value::from(format!("bytes */{complete}")));
-            content::error(&refusal, content::ErrorForm::of(request.fields))
+            *response = content::error(&refusal, content::ErrorForm::of(request.fields));
         }
     }
 }
@@ -161,39 +160,37 @@ fn coalesce(ranges: Vec<Range>) -> Selection {
     }
 }
 
-fn one_part(mut response: Response, range: Range, complete: u64) -> Response {
+fn one_part(response: &mut Response, range: Range, complete: u64) {
     if let Some(part) = response.body.part(range.offset, range.length) {
         response.status = Status::PARTIAL_CONTENT;
         response.fields.push(FieldName::ContentRange, Value::Range(range.content_range(complete)));
         response.body = part;
     }
-    response
 }
 
 /// `multipart/byteranges` (section 14.6), where that is shorter than the whole. In a coding the whole is sent: whether
 /// the coding holds for the parts or for what they are packed in is read in different ways.
-fn many_parts(mut response: Response, ranges: &[Range], complete: u64) -> Response {
+fn many_parts(response: &mut Response, ranges: &[Range], complete: u64) {
     let (Some(etag), None) = (response.validators.etag, response.fields.find(FieldName::ContentEncoding)) else {
-        return response;
+        return;
     };
     let boundary = Boundary(etag);
     let content_type = response.content_type().map(str::to_owned);
     let mut parts = VecDeque::with_capacity(ranges.len() * 2 + 1);
     for range in ranges {
-        let Some(part) = response.body.part(range.offset, range.length) else { return response };
+        let Some(part) = response.body.part(range.offset, range.length) else { return };
         parts.push_back(Body::Bytes(boundary.opening(content_type.as_deref(), range.content_range(complete))));
         parts.push_back(part);
     }
     parts.push_back(Body::Bytes(boundary.closing()));
     let body = Body::Parts(parts);
     if body.length().is_none_or(|length| length >= complete) {
-        return response;
+        return;
     }
     response.status = Status::PARTIAL_CONTENT;
     response.fields.retain(|name| name != FieldName::ContentType);
     response.fields.push(FieldName::ContentType, boundary.content_type());
     response.body = body;
-    response
 }
 
 /// What stands between parts. It is made of the entity tag, a digest of inode and times to the nanosecond: whoever

@@ -103,7 +103,8 @@ fn ask(content: &[u8], etag: ETag, lines: &[(&'static str, &str)]) -> Response {
     response.accepts_ranges = true;
     response.validators.etag = Some(etag);
     response.validators.last_modified = Some(HttpDate::from_unix_seconds(784_111_777));
-    apply(&request, response, LIMIT, NOW)
+    apply(&request, &mut response, LIMIT, NOW);
+    response
 }
 
 fn bytes(body: &Body) -> Vec<u8> {

@@ -2,11 +2,12 @@
 //! Process: a worker of `--check-sandbox`, sealed.
 
 use std::fs;
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::Path;
 
 use super::{Act, Scene};
-use crate::sys::attempt;
+use crate::sys::{attempt, failure};
 
 /// In the order in which an attacker would try them.
 pub(super) const ACTS: &[Act] = &[
@@ -260,14 +261,14 @@ pub(super) const ACTS: &[Act] = &[
     Act {
         name: "watch a folder outside the root",
         call: "fanotify_mark of an absolute path",
-        attempt: |scene| attempt::watch_path(group(scene), &scene.path("away")?),
+        attempt: |scene| attempt::watch_path(group(scene)?, &scene.path("away")?),
     },
     Act {
         name: "watch it through a descriptor",
         call: "openat of it, fanotify_mark without a path",
         attempt: |scene| {
             let folder = fs::File::open(Path::new(scene.path("away")?.to_string_lossy().as_ref()))?;
-            attempt::watch_open(group(scene), folder.as_fd())
+            attempt::watch_open(group(scene)?, folder.as_fd())
         },
     },
     Act {
@@ -282,9 +283,9 @@ pub(super) const ACTS: &[Act] = &[
     },
 ];
 
-/// What a worker hears of changes by; where there is none, any descriptor.
-fn group(scene: &Scene) -> BorrowedFd<'_> {
-    scene.watcher.as_ref().map_or(scene.log.as_fd(), AsFd::as_fd)
+/// What a worker hears of changes by. Where nobody may have one, there is nothing to try.
+fn group(scene: &Scene) -> io::Result<BorrowedFd<'_>> {
+    scene.watcher.as_ref().map(AsFd::as_fd).ok_or_else(failure::no_such_call)
 }
 
 /// The first that was possible, or the last refusal.

@@ -146,5 +146,6 @@ fn answer(value: &[u8], complete: u64) -> Response {
     response.body = Body::Prepared { prepared: Arc::new(prepared), offset: 0, length };
     response.accepts_ranges = true;
     response.validators.etag = Some(ETag::of(b"a file"));
-    apply_ranges(&request, response, RANGES_LIMIT, Now { unix_seconds: 0, nanoseconds: 0 })
+    apply_ranges(&request, &mut response, RANGES_LIMIT, Now { unix_seconds: 0, nanoseconds: 0 });
+    response
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::common::manual::commands;
+use crate::common::server::EVERYTHING;
 use crate::common::{Site, site, tools};
 
 #[test]
@@ -73,6 +74,18 @@ fn an_interim_answer_is_for_those_who_understand_it() {
         assert_eq!(server.site.read("g"), b"hello");
     }
     assert_eq!(parts(&server), before);
+}
+
+/// Who sends for long is told how far it is, and what it was told is there whatever becomes of the server.
+#[test]
+fn a_long_content_is_told_of_on_the_way() {
+    let server = Server::with(Site::big(), &format!("workers = 1\n{EVERYTHING}"));
+    let mut client = server.connect();
+    let address = begin(&mut client, "/f", &[]);
+    let (told, sent) = send_until_told(&mut client, &address);
+    assert!((1..=sent).contains(&told), "{told} of {sent}");
+    let server = Server::with(server.kill_all(), EVERYTHING);
+    assert!(offset(&mut server.connect(), &address) >= told);
 }
 
 #[test]

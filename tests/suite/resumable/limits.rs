@@ -73,14 +73,87 @@ fn quotas_hold_for_the_whole() {
     assert_eq!(client.request("PUT", "/f", &[MORE, "Upload-Length: 1200001"], b"").status, 413);
     // The sample has more than 1.1 MB already.
     let address = begin(&mut client, "/f", &[]);
-    let reply = append(&mut client, &address, 0, LAST, &[b'x'; 150_000]);
+    assert_eq!(append(&mut client, &address, 0, MORE, b"01234").status, 204);
+    let reply = append(&mut client, &address, 5, LAST, &[b'x'; 150_000]);
     assert_eq!(reply.status, 507, "{reply:?}");
     assert_eq!(client.get("/f").status, 404);
     // What has come is kept until there is room.
-    assert_eq!(offset(&mut client, &address), 150_000);
+    let mut client = server.connect();
+    assert_eq!(offset(&mut client, &address), 5);
     std::fs::remove_file(server.site.path("large.bin")).unwrap();
-    until("the operator's tidying is noticed", || append(&mut client, &address, 150_000, LAST, b"").status == 201);
-    assert_eq!(server.site.read("f").len(), 150_000);
+    until("the operator's tidying is noticed", || {
+        server.connect().request("PATCH", &address, &[LAST, PARTIAL, "Upload-Offset: 5"], &[b'x'; 150_000]).status
+            == 201
+    });
+    assert_eq!(server.site.read("f").len(), 150_005);
+}
+
+/// The bytes in the files of a folder, without our own notes.
+fn stored(server: &Server, folder: &str) -> u64 {
+    let files = std::fs::read_dir(server.site.path(folder)).unwrap().map(Result::unwrap);
+    let is_note = |name: &str| name.ends_with(".record") || name.ends_with("-quota");
+    let counted = files.filter(|file| !is_note(file.file_name().to_str().unwrap()));
+    counted.map(|file| file.metadata().unwrap().len()).sum()
+}
+
+/// What is never completed takes of the quota as a file does.
+#[test]
+fn parts_count_in_the_quota() {
+    let server = with("[[quota]]\npath = \"/in/\"\nbytes = 1000");
+    server.site.write("in/there", "");
+    let mut client = server.connect();
+    let [first, second] = ["/in/a", "/in/b"].map(|target| begin(&mut client, target, &[]));
+    assert_eq!(append(&mut client, &first, 0, MORE, &[b'x'; 600]).status, 204);
+    let reply = append(&mut client, &second, 0, MORE, &[b'x'; 500]);
+    assert_eq!(reply.status, 507, "{reply:?}");
+    assert_eq!(client.request("PUT", "/in/c", &[], &[b'x'; 401]).status, 507);
+    assert_eq!(append(&mut client, &second, 0, MORE, &[b'x'; 400]).status, 204);
+    // Of a content whose length is not known, no more is taken than fits.
+    client.send(head("PATCH", &second, &["Transfer-Encoding: chunked", MORE, PARTIAL, "Upload-Offset: 400"], b""));
+    client.send("1\r\nx\r\n0\r\n\r\n");
+    assert_eq!(client.reply("PATCH").status, 507);
+    let mut client = server.connect();
+    assert_eq!(offset(&mut client, &second), 400);
+    assert_eq!(stored(&server, "in"), 1000);
+    // What is given up is given back at once, and what is completed counts once.
+    assert_eq!(client.request("DELETE", &second, &[], b"").status, 204);
+    assert_eq!(append(&mut client, &first, 600, LAST, &[b'x'; 400]).status, 201);
+    assert_eq!(server.connect().request("PUT", "/in/c", &[], b"x").status, 507);
+    assert_eq!(client.request("DELETE", "/in/a", &[], b"").status, 204);
+    assert_eq!(client.request("PUT", "/in/c", &[], &[b'x'; 1000]).status, 201);
+    // An update needs room for both until it is complete.
+    assert_eq!(client.request("PUT", "/in/c", &[MORE, "Upload-Length: 1"], b"").status, 507);
+}
+
+/// Many at once, right across workers: all of the quota can be used, and no more of it than that; but a count that comes
+/// between the charge and the write of a piece does not see it, and each client has one of them at most.
+#[test]
+fn parts_of_many_at_once_share_the_quota() {
+    const LIMIT: u64 = 400_000;
+    const CONTENT: [u8; 1_000] = [b'x'; 1_000];
+    const PIECE: u64 = CONTENT.len() as u64;
+    let server = with(&format!("[[quota]]\npath = \"/in/\"\nbytes = {LIMIT}"));
+    server.site.write("in/there", "");
+    std::thread::scope(|scope| {
+        for number in 0..8 {
+            let server = &server;
+            scope.spawn(move || {
+                let mut client = server.connect();
+                let address = begin(&mut client, &format!("/in/{number}"), &[]);
+                for piece in 0..100 {
+                    let reply = append(&mut client, &address, piece * PIECE, MORE, &CONTENT);
+                    if reply.status != 204 {
+                        assert_eq!(reply.status, 507, "{reply:?}");
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    let stored = stored(&server, "in");
+    assert!((LIMIT - PIECE + 1..=LIMIT + 8 * PIECE).contains(&stored), "{stored}");
+    let reply = server.connect().request("PUT", "/in/more", &[], &CONTENT);
+    assert_eq!(reply.status, 507, "{reply:?}");
 }
 
 #[test]

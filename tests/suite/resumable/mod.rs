@@ -85,3 +85,20 @@ fn begin_whole(client: &mut Client, target: &str, whole: usize, content: &[u8]) 
     client.send(content);
     interim.field("location").unwrap().to_owned()
 }
+
+/// Appends chunks until the server says how far it is; that, and how much was sent.
+fn send_until_told(client: &mut Client, address: &str) -> (u64, u64) {
+    const CHUNK: usize = 32 << 10;
+    let fields = [LAST, PARTIAL, VERSION, "Upload-Offset: 0", "Transfer-Encoding: chunked"];
+    client.send(head("PATCH", address, &fields, b""));
+    let chunk = [format!("{CHUNK:x}\r\n").as_bytes(), &[b'x'; CHUNK], b"\r\n"].concat();
+    let mut sent = 0;
+    until("an offset is told", || {
+        client.send(&chunk);
+        sent += CHUNK as u64;
+        !client.is_quiet()
+    });
+    let interim = client.interim_reply(104);
+    assert!(VERSION.ends_with(interim.field("upload-draft-interop-version").unwrap()));
+    (offset_of(&interim), sent)
+}

@@ -52,3 +52,27 @@ fn an_offset_is_told_after_its_bytes_are_stored() {
         &[&new, &record, &folder, &part, &target, &folder, &answer],
     );
 }
+
+#[test]
+fn an_offset_is_told_on_the_way_after_its_bytes_are_stored() {
+    let test = "an_offset_is_told_on_the_way_after_its_bytes_are_stored";
+    let server = Server::with(Site::sample(), &format!("workers = 1\n{EVERYTHING}"));
+    let mut told = 0;
+    let load = |client: &mut Client| {
+        let mut uploading = server.connect();
+        let address = begin(&mut uploading, "/new", &[]);
+        told = send_until_told(&mut uploading, &address).0;
+        client.get("/hello.txt");
+    };
+    let Some(trace) = trace_of(&server, &["-y", "-e", "trace=recvfrom,pwrite64,fsync,sendto"], load) else {
+        return cannot_run(test, "only root may trace a sealed worker");
+    };
+    let calls = calls(&trace);
+    let at = calls.iter().position(|call| call.text.contains(&format!("Upload-Offset: {told}\\r")));
+    let before = &calls[..at.unwrap_or_else(|| panic!("{told} is not told: {calls:#?}"))];
+    let of_part = |call: &&Call| call.text.contains(".part>");
+    let last = before.iter().rev().find(of_part).unwrap();
+    assert!(last.text.starts_with("fsync(") && last.text.trim_end().ends_with("= 0"), "{last:?}");
+    let content = before.iter().filter(of_part).skip_while(|call| !call.text.starts_with("pwrite64("));
+    assert_eq!(content.filter(|call| call.text.starts_with("fsync(")).count(), 1, "and not for each piece");
+}

@@ -11,10 +11,14 @@ const CLIENTS: usize = 8;
 const UPDATES: usize = 10_000;
 const NAMES: usize = 1_000;
 
-fn server() -> Server {
-    let site = Site::in_memory();
-    site.write("counter", "0");
-    Server::with(site, &format!("workers = 4\nlimits.requests_per_connection = 1_000_000\n{EVERYTHING}"))
+/// What is synced is committed by helper threads; what is not, in memory, by the event loops; and on a disk by helper
+/// threads that make its file under the lock.
+fn servers() -> [Server; 3] {
+    [(Site::in_memory(), "full"), (Site::in_memory(), "none"), (Site::big(), "none")].map(|(site, durability)| {
+        site.write("counter", "0");
+        let limits = "workers = 4\nlimits.requests_per_connection = 1_000_000";
+        Server::with(site, &format!("{limits}\nuploads.durability = \"{durability}\"\n{EVERYTHING}"))
+    })
 }
 
 /// The strong tag of an answer.
@@ -46,7 +50,10 @@ fn count(client: &mut Client, claimed: &AtomicUsize) {
 
 #[test]
 fn no_update_with_a_precondition_is_lost() {
-    let server = server();
+    servers().iter().for_each(count_with_many);
+}
+
+fn count_with_many(server: &Server) {
     // What was not uploaded has a weak tag for some milliseconds, which no If-Match takes.
     server.connect().request("PUT", "/counter", &[], b"0");
     let claimed = AtomicUsize::new(0);
@@ -58,12 +65,15 @@ fn no_update_with_a_precondition_is_lost() {
         }
     });
     assert_eq!(String::from_utf8(server.site.read("counter")).unwrap(), UPDATES.to_string());
-    assert_no_temporaries(&server);
+    assert_no_temporaries(server);
 }
 
 #[test]
 fn each_name_is_created_once() {
-    let server = server();
+    servers().iter().for_each(create_with_many);
+}
+
+fn create_with_many(server: &Server) {
     let created = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for number in 0..CLIENTS {
@@ -87,5 +97,5 @@ fn each_name_is_created_once() {
     for name in 0..NAMES {
         assert_eq!(server.site.read(&format!("n{name}")).len(), 1);
     }
-    assert_no_temporaries(&server);
+    assert_no_temporaries(server);
 }

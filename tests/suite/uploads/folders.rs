@@ -80,3 +80,20 @@ fn quick_use_makes_the_folders_of_an_upload() {
     assert_eq!(server.connect().request("PUT", "/a/b/c", &[], b"x").status, 201);
     assert_eq!(server.site.read("a/b/c"), b"x");
 }
+
+#[test]
+fn quotas_hold_in_folders_that_are_made() {
+    let quota = "[[quota]]\npath = \"/q/\"\nbytes = 10\n";
+    let server = Server::with(Site::sample(), &format!("uploads.make_folders = true\n{EVERYTHING}{quota}"));
+    let mut client = server.connect();
+    assert_eq!(client.request("PUT", "/q/a/f", &[], &[b'x'; 6]).status, 201);
+    assert_eq!(client.request("PUT", "/q/b/f", &[], &[b'x'; 5]).status, 507);
+    let mut begin = |target: &str, content: &[u8]| client.request("PUT", target, &["Upload-Complete: ?0"], content);
+    assert_eq!(begin("/q/c/f", &[b'x'; 5]).status, 507);
+    let begun = begin("/q/c/d/f", &[b'x'; 4]);
+    assert_eq!((begun.status, begun.field("upload-offset")), (201, Some("4")), "{begun:?}");
+    let fields = ["Upload-Complete: ?1", "Upload-Offset: 4", "Content-Type: application/partial-upload"];
+    let fields = [&fields[..], &["Content-Length: 0"]].concat();
+    assert_eq!(client.request("PATCH", begun.field("location").unwrap(), &fields, b"").status, 201);
+    assert_eq!(server.site.read("q/c/d/f"), b"xxxx");
+}

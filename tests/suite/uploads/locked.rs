@@ -7,8 +7,9 @@ use crate::common::client::head;
 use crate::common::server::EVERYTHING;
 use crate::common::{Client, Server, Site, until};
 
-/// More than a worker has disk threads.
-const WAITING: usize = 24;
+/// Many more than a worker has disk threads: if each of them took a thread a millisecond of every few, nobody else would
+/// have one.
+const WAITING: usize = 240;
 
 fn server(site: Site, config: &str) -> Server {
     Server::with(site, &format!("workers = 1\n{config}{EVERYTHING}"))
@@ -46,12 +47,45 @@ fn uploads_to_another_folder_go_on_meanwhile() {
         assert_eq!(other.request("PUT", &format!("/{number}"), &[], b"y").status, 201);
         assert_eq!(other.request("DELETE", &format!("/{number}"), &[], b"").status, 204);
     }
+    let large = vec![b'z'; 8 << 20];
+    assert_eq!(other.request("PUT", "/large", &[], &large).status, 201);
+    assert!(server.site.read("large") == large);
     assert_eq!(temporaries(&server), WAITING, "and the others still wait");
     locked.unlock().unwrap();
     for mut client in waiting {
         assert_eq!(client.reply("PUT").status, 201);
     }
     assert_eq!(temporaries(&server), 0);
+}
+
+#[test]
+fn what_a_client_wanted_that_is_gone_is_not_done_later() {
+    let server = server(Site::sample(), "");
+    let worker = server.workers()[0];
+    let locked = lock(&server, "folder");
+    let sockets = || {
+        let open = std::fs::read_dir(format!("/proc/{worker}/fd")).unwrap();
+        let links = open.filter_map(|fd| std::fs::read_link(fd.unwrap().path()).ok());
+        links.filter(|link| link.to_string_lossy().starts_with("socket:")).count()
+    };
+    let before = sockets();
+    let mut removing = server.connect();
+    removing.send(head("DELETE", "/folder/inner.txt", &[], b""));
+    let mut uploading = server.connect();
+    uploading.send(head("PUT", "/folder/new", &[], b"x") + "x");
+    until("the upload waits for the lock", || temporaries(&server) == 1);
+    for client in [removing, uploading] {
+        let at_once = nix::libc::linger { l_onoff: 1, l_linger: 0 };
+        nix::sys::socket::setsockopt(client.stream(), nix::sys::socket::sockopt::Linger, &at_once).unwrap();
+    }
+    until("both are known to be gone", || sockets() == before);
+    until("and what they wanted is", || temporaries(&server) == 0);
+    locked.unlock().unwrap();
+    let mut client = server.connect();
+    for _ in 0..100 {
+        assert_eq!(client.request("PUT", "/folder/inner.txt", &["If-Match: *"], b"kept").status, 204);
+    }
+    assert_eq!(client.get("/folder/new").status, 404);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The order of the steps of a commit, as the kernel's own tracer tells it: nothing is acknowledged before it is on
 //! stable storage.
 
+use crate::common::client::Reply;
 use crate::common::server::EVERYTHING;
 use crate::common::trace::{Call, calls, trace_of};
 use crate::common::{Client, Server, Site, cannot_run};
@@ -87,7 +88,9 @@ fn made_folders_are_stored_with_their_parents_before_the_answer() {
         let sync = the(&calls, &folder, |text| text.starts_with("fsync(") && text.contains(&format!("<{folder}>")));
         assert_in_order(&[rename, sync, answer]);
     }
-    assert_eq!(calls.iter().filter(|call| call.text.starts_with("mkdirat(")).count(), 2);
+    let made: Vec<_> = calls.iter().filter(|call| call.text.starts_with("mkdirat(")).collect();
+    assert_eq!(made.len(), 2);
+    assert!(made.iter().all(|call| call.thread != answer.thread), "the event loop does not wait for them: {made:#?}");
 }
 
 #[test]
@@ -102,6 +105,68 @@ fn failed_sync_of_a_file_is_not_tried_again_and_the_old_file_stands() {
     the(&calls, "one sync", |text| text.starts_with("fsync("));
     super::assert_no_temporaries(&server);
     assert_eq!(server.connect().request("PUT", "/hello.txt", &[], b"x").status, 204, "when the disk is well again");
+}
+
+/// The rename is done when the folder can't be synced: the client hears that, and which content stands.
+#[test]
+fn failed_sync_of_a_folder_is_told_with_the_content_that_stands() {
+    let server = server(UNDER_INJECTION);
+    let test = "failed_sync_of_a_folder_is_told_with_the_content_that_stands";
+    let detail = |reply: &Reply| {
+        let problem: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+        problem["detail"].as_str().unwrap().to_owned()
+    };
+    let load = |client: &mut Client| {
+        let replaced = client.request("PUT", "/hello.txt", &["Accept: application/json"], b"x");
+        assert_eq!(replaced.status, 500, "{replaced:?}");
+        assert!(detail(&replaced).contains("is there, but the disk has not confirmed it"), "{replaced:?}");
+        let current = client.get("/hello.txt");
+        assert_eq!((current.text(), current.field("etag")), ("x", replaced.field("etag")));
+    };
+    // The first is that of the file.
+    let Some(calls) = traced(test, &server, &["-e", "inject=fsync:error=EIO:when=2"], load) else { return };
+    assert_eq!(calls.iter().filter(|call| call.text.starts_with("fsync(")).count(), 2, "and neither is tried again");
+    server.await_line("it is told", |line| {
+        line.contains("error") && line.contains("can't sync the folder of /hello.txt: ") && line.contains("os error 5")
+    });
+    super::assert_no_temporaries(&server);
+    let load = |client: &mut Client| {
+        let removed = client.request("DELETE", "/alphabet.txt", &["Accept: application/json"], b"");
+        assert_eq!(removed.status, 500, "{removed:?}");
+        assert!(detail(&removed).contains("is removed, but the disk has not confirmed it"), "{removed:?}");
+        assert_eq!(client.get("/alphabet.txt").status, 404);
+    };
+    let _ = traced(test, &server, &["-e", "inject=fsync:error=EIO"], load);
+}
+
+#[test]
+fn failed_sync_of_the_folder_is_told_with_the_tag_of_what_stands() {
+    let server = server(UNDER_INJECTION);
+    let test = "failed_sync_of_the_folder_is_told_with_the_tag_of_what_stands";
+    let load = |client: &mut Client| {
+        let reply = client.request("PUT", "/hello.txt", &[], b"x");
+        assert_eq!(reply.status, 500);
+        let current = client.get("/hello.txt");
+        assert_eq!((current.text(), current.field("etag")), ("x", reply.field("etag")));
+        assert_eq!(client.request("DELETE", "/alphabet.txt", &[], b"").status, 204, "and others are well");
+    };
+    // The first sync is that of the file.
+    let Some(calls) = traced(test, &server, &["-e", "inject=fsync:error=EIO:when=2"], load) else { return };
+    assert_eq!(calls.iter().filter(|call| call.text.starts_with("fsync(")).count(), 3);
+    server.await_line("it is told", |line| line.contains("/hello.txt was changed, but its folder can't be synced"));
+}
+
+#[test]
+fn what_may_not_be_costs_the_disk_nothing() {
+    let server = server("");
+    let test = "what_may_not_be_costs_the_disk_nothing";
+    let load = |client: &mut Client| {
+        assert_eq!(client.request("PUT", "/hello.txt", &["If-None-Match: *"], b"x").status, 412);
+        assert_eq!(client.request("POST", "/nothing", &[], b"x").status, 404);
+    };
+    let Some(calls) = traced(test, &server, &[], load) else { return };
+    let works = |call: &&Call| call.text.starts_with("fsync(") || call.text.contains("O_CREAT");
+    assert_eq!(calls.iter().find(works).map(|call| &call.text), None);
 }
 
 #[test]

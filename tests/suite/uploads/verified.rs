@@ -1,5 +1,8 @@
 //! Digests of uploads (RFC 9530): what a client says of its content is checked, and it is told what was stored.
 
+use base64::Engine;
+use sha2::Digest;
+
 use super::assert_no_temporaries;
 use crate::common::client::{Reply, head};
 use crate::common::{Client, Server};
@@ -77,6 +80,46 @@ fn digests_in_trailers_are_checked_announced_or_not() {
     // Both must be true: what the head says, and what comes behind.
     let reply = put_with_trailers(&mut client, &[&format!("Repr-Digest: {EMPTY_256}")], &trailers);
     assert_eq!(reply.status, 400);
+    assert_no_temporaries(&server);
+}
+
+/// What nobody had announced is read back in several pieces of work.
+#[test]
+fn digests_in_trailers_hold_for_a_large_content() {
+    const BYTES: usize = 1_700_001;
+    let server = Server::start();
+    let content: Vec<u8> = (0..=250).cycle().take(BYTES).collect();
+    let [right, wrong] = [0, 1].map(|change: u8| {
+        let mut claimed = content.clone();
+        claimed[BYTES - 1] ^= change;
+        let of = |digest: &[u8]| base64::engine::general_purpose::STANDARD.encode(digest);
+        [
+            format!("sha-256=:{}:", of(&sha2::Sha256::digest(&claimed))),
+            format!("sha-512=:{}:", of(&sha2::Sha512::digest(&claimed))),
+        ]
+    });
+    let put = |trailers: String| {
+        let mut client = server.connect();
+        client.send(head("PUT", "/new", &["Transfer-Encoding: chunked", "Accept: application/json"], b""));
+        for piece in content.chunks(100_000) {
+            client.send(format!("{:x}\r\n", piece.len()));
+            client.send(piece);
+            client.send("\r\n");
+        }
+        client.send(format!("0\r\n{trailers}\r\n"));
+        client.reply("PUT")
+    };
+    for (right, wrong) in right.iter().zip(&wrong) {
+        let reply = put(format!("Repr-Digest: {wrong}\r\n"));
+        assert_eq!(reply.status, 400, "{reply:?}");
+        assert!(problem(&reply).contains(right) && problem(&reply).contains(wrong), "{reply:?}");
+    }
+    let reply = put(format!("Content-Digest: {}\r\nRepr-Digest: {}\r\n", right[0], wrong[1]));
+    assert_eq!(reply.status, 400, "one that is true does not excuse the other: {reply:?}");
+    assert_eq!(server.connect().get("/new").status, 404);
+    let reply = put(format!("Repr-Digest: {}, {}\r\n", right[0], right[1]));
+    assert_eq!(reply.status, 201, "{reply:?}");
+    assert_eq!(server.site.read("new"), content);
     assert_no_temporaries(&server);
 }
 

@@ -1,0 +1,107 @@
+//! What an upload under way takes of the quotas: its bytes are charged before they are written, so that what is never
+//! completed can't fill what no file may.
+//! Process: worker, sealed; on helper threads. Trusts: nothing. Blocks: as counting a quota does. Fails with: 500, 503, 507.
+//! A count that comes between the charge of a piece and its write misses it until the next one: one piece of each upload.
+//! Where somebody else has the sums, the content goes on for a while and is charged later: no thread waits for them.
+
+use std::time::{Duration, Instant};
+
+use crate::content::quota::Quotas;
+use crate::message::{FieldName, Refusal, Status, Value};
+
+/// So much may be written before it is charged: the sums are held for less time than this takes to come.
+const UNCHARGED_BYTES: u64 = 8 << 20;
+/// After so long at the end of a request the client is told to come again.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two tries at the end of a request.
+pub(super) const PAUSE: Duration = Duration::from_millis(16);
+
+/// The share of one upload in the sums.
+pub(super) struct Charge {
+    quotas: Quotas,
+    /// So many bytes of the upload are in the sums.
+    counted: u64,
+    /// Since when the end of the request waits for the sums.
+    waits_since: Option<Instant>,
+}
+
+impl Charge {
+    /// That of an upload of which so many bytes are stored.
+    pub(super) fn new(quotas: Quotas, counted: u64) -> Self {
+        Self { quotas, counted, waits_since: None }
+    }
+
+    /// The same where so many bytes were there before.
+    pub(super) fn go_on_from(&mut self, stored: u64) {
+        self.counted = stored;
+    }
+
+    /// Is there a sum to keep?
+    pub(super) fn is_kept(&self) -> bool {
+        !self.quotas.is_empty()
+    }
+
+    /// Could the upload grow up to this offset? Asked before the content comes; if nobody can tell just now, it may try.
+    ///
+    /// # Errors
+    /// 507 if it couldn't.
+    pub(super) fn check(&self, end: u64) -> Result<(), Refusal> {
+        let more = end.saturating_sub(self.counted);
+        if more == 0 || !self.is_kept() {
+            return Ok(());
+        }
+        self.quotas.try_lock()?.map_or(Ok(()), |mut ledgers| ledgers.insist_on_room(more))
+    }
+
+    /// Lets the upload grow up to this offset.
+    ///
+    /// # Errors
+    /// 507 if that is too much; 503 if nobody could tell for too long.
+    pub(super) fn cover(&mut self, end: u64) -> Result<(), Refusal> {
+        if self.try_cover(end)? || end.saturating_sub(self.counted) <= UNCHARGED_BYTES { Ok(()) } else { Err(busy()) }
+    }
+
+    /// Charges what is left at the end of a request; false if that must be tried again after a pause.
+    ///
+    /// # Errors
+    /// As `cover`.
+    pub(super) fn settle(&mut self, end: u64) -> Result<bool, Refusal> {
+        let is_settled = self.try_cover(end)?;
+        if !is_settled && self.waits_since.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
+            return Err(busy());
+        }
+        Ok(is_settled)
+    }
+
+    fn try_cover(&mut self, end: u64) -> Result<bool, Refusal> {
+        let more = end.saturating_sub(self.counted);
+        if more == 0 || !self.is_kept() {
+            return Ok(true);
+        }
+        let Some(mut ledgers) = self.quotas.try_lock()? else { return Ok(false) };
+        ledgers.charge(0, more)?;
+        drop(ledgers);
+        self.counted = end;
+        Ok(true)
+    }
+
+    /// The upload is gone. If the sums can't be had they are too large until they are counted anew.
+    pub(super) fn give_back(&mut self) {
+        if self.counted > 0
+            && let Ok(Some(mut ledgers)) = self.quotas.try_lock()
+        {
+            ledgers.refund(self.counted, 0);
+        }
+        self.counted = 0;
+    }
+
+    /// The quotas, for the commit, and how much of the content is in their sums.
+    pub(super) fn into_parts(self) -> (Quotas, u64) {
+        (self.quotas, self.counted)
+    }
+}
+
+fn busy() -> Refusal {
+    let detail = "What is stored here is being counted; try again in a moment.";
+    Refusal::new(Status::SERVICE_UNAVAILABLE, detail).with_field(FieldName::RetryAfter, Value::Number(1))
+}
