@@ -1,6 +1,6 @@
 # shellcheck shell=sh disable=SC2154
-# Read by `serve`, `build-deb`, `tests/run` and `.ci/run`: a Rust toolchain that is new enough, and packages of Debian, where they are
-# missing. The reader has `say` and `die`, and has set `project`.
+# Read by `serve`, `build-deb`, `tests/run` and `.ci/run`: a Rust toolchain that is new enough, and packages of Debian, where
+# they are missing. The reader has `say` and `die`, and has set `project`.
 
 # Runs a command as root, or says what root would have to run.
 as_root() {

@@ -140,23 +140,6 @@ fn failed_sync_of_a_folder_is_told_with_the_content_that_stands() {
 }
 
 #[test]
-fn failed_sync_of_the_folder_is_told_with_the_tag_of_what_stands() {
-    let server = server(UNDER_INJECTION);
-    let test = "failed_sync_of_the_folder_is_told_with_the_tag_of_what_stands";
-    let load = |client: &mut Client| {
-        let reply = client.request("PUT", "/hello.txt", &[], b"x");
-        assert_eq!(reply.status, 500);
-        let current = client.get("/hello.txt");
-        assert_eq!((current.text(), current.field("etag")), ("x", reply.field("etag")));
-        assert_eq!(client.request("DELETE", "/alphabet.txt", &[], b"").status, 204, "and others are well");
-    };
-    // The first sync is that of the file.
-    let Some(calls) = traced(test, &server, &["-e", "inject=fsync:error=EIO:when=2"], load) else { return };
-    assert_eq!(calls.iter().filter(|call| call.text.starts_with("fsync(")).count(), 3);
-    server.await_line("it is told", |line| line.contains("/hello.txt was changed, but its folder can't be synced"));
-}
-
-#[test]
 fn what_may_not_be_costs_the_disk_nothing() {
     let server = server("");
     let test = "what_may_not_be_costs_the_disk_nothing";
