@@ -13,8 +13,8 @@ pub(crate) fn described(options: &Options) -> String {
     let cores = processor.lines().filter(|line| line.starts_with("processor")).count();
     format!(
         "{day}   {kernel}   {cores} × {model}\n\
-         fileserv   {ours}: sealed, seccomp on, limits and deadlines on, cache never stale; the default configuration\n           \
-         but for what a row names\n{peers}\n\
+         fileserv   {ours}: sealed, seccomp on, limits and deadlines on, no answer older than the last change that the\n           \
+         kernel tells of; the default configuration but for what a row names\n{peers}\n\
          Median of {rounds} rounds; within a round all servers take turns. Ratios are of the same run.",
         day = first_line("date", &["-u", "+%F"]),
         kernel = first_line("uname", &["-srm"]),

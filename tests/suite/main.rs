@@ -21,6 +21,7 @@ mod get;
 mod hang;
 mod head;
 mod hot_path;
+mod hot_sites;
 mod idle;
 mod keepalive;
 mod limits;

@@ -1,0 +1,91 @@
+//! What hot requests of other kinds cost: larger files, many files, a log, a connection for each. The numbers are exact,
+//! as in `hot_path.rs`.
+
+use super::hot_path::{FROM_THE_CACHE, assert_each_costs, calls_of_each, traced};
+use crate::common::server::EVERYTHING;
+use crate::common::{Client, Server, Site};
+
+const REQUESTS: usize = 200;
+
+/// A file of more than 16 KiB is not copied behind its head.
+const BEHIND_ITS_HEAD: &[&str] = &["epoll_wait", "recvfrom", "read", "writev"];
+/// What a wake has answered is written to the log at its end, many lines in one call.
+const LOGGED: &[&str] = &["epoll_wait", "recvfrom", "read", "sendto", "write"];
+/// A connection that brings its only request with it is never watched; it is answered in the wake that accepts it. How
+/// many such a wake finds, is the scheduler's affair.
+const A_CONNECTION: &[(&str, usize)] = &[("accept4", 1), ("close", 1), ("read", 1), ("recvfrom", 1), ("writev", 1)];
+
+/// A server with these files of 4, 10 and 100 KiB, which one worker has all had in its hands before.
+fn warm_server(config: &str) -> Server {
+    let site = Site::sample();
+    for number in 0..64 {
+        site.write(&format!("many/{number}.txt"), "x".repeat(4096));
+    }
+    site.write("10k.txt", "x".repeat(10 * 1024));
+    site.write("100k.txt", "x".repeat(100 * 1024));
+    site.settle();
+    let server = Server::with(site, &format!("workers = 1\n{config}{EVERYTHING}"));
+    let mut client = server.connect();
+    // The first time it is read, the second it is watched.
+    for _ in 0..2 {
+        (0..64).map(many).chain(["/10k.txt".to_owned(), "/100k.txt".to_owned()]).for_each(|target| {
+            assert_eq!(client.get(&target).status, 200);
+        });
+    }
+    server
+}
+
+fn many(number: usize) -> String {
+    format!("/many/{}.txt", number * 37 % 64)
+}
+
+fn assert_costs(test: &str, server: &Server, expected: &[&str], get: impl Fn(&mut Client, usize)) {
+    let Some(trace) = traced(test, server, |client| (0..REQUESTS).for_each(|number| get(client, number))) else {
+        return;
+    };
+    assert_each_costs(test, &trace, REQUESTS, expected);
+}
+
+#[test]
+fn ten_kilobytes_cost_no_more_than_one() {
+    let get = |client: &mut Client, _| assert_eq!(client.get("/10k.txt").body.len(), 10 * 1024);
+    assert_costs("ten_kilobytes_cost_no_more_than_one", &warm_server(""), FROM_THE_CACHE, get);
+}
+
+#[test]
+fn a_hundred_kilobytes_go_out_behind_their_head() {
+    let get = |client: &mut Client, _| assert_eq!(client.get("/100k.txt").body.len(), 100 * 1024);
+    assert_costs("a_hundred_kilobytes_go_out_behind_their_head", &warm_server(""), BEHIND_ITS_HEAD, get);
+}
+
+#[test]
+fn many_files_cost_no_more_than_one() {
+    let get = |client: &mut Client, number| assert_eq!(client.get(&many(number)).body.len(), 4096);
+    assert_costs("many_files_cost_no_more_than_one", &warm_server(""), FROM_THE_CACHE, get);
+}
+
+#[test]
+fn a_line_of_the_log_costs_a_write() {
+    let site = Site::sample();
+    let config = format!("log.access = {:?}\nworkers = 1\n{EVERYTHING}", site.beside("log/access.log"));
+    let server = Server::with(site, &config);
+    (0..2).for_each(|_| assert_eq!(server.connect().get("/hello.txt").status, 200));
+    let get = |client: &mut Client, _| assert_eq!(client.get("/hello.txt").body.len(), 13);
+    assert_costs("a_line_of_the_log_costs_a_write", &server, LOGGED, get);
+}
+
+#[test]
+fn a_connection_for_one_request_is_never_watched() {
+    let server = warm_server("");
+    let trace = traced("a_connection_for_one_request_is_never_watched", &server, |_| {
+        for _ in 0..REQUESTS {
+            let mut client = server.connect();
+            assert_eq!(client.get_with("/hello.txt", &["Connection: close"]).body.len(), 13);
+            client.expect_end();
+        }
+    });
+    let Some(trace) = trace else { return };
+    let each = calls_of_each(&trace, REQUESTS);
+    let each = each.iter().map(|(name, count)| (name.as_str(), *count)).filter(|(name, _)| *name != "epoll_wait");
+    assert_eq!(each.collect::<Vec<_>>(), A_CONNECTION);
+}
