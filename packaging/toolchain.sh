@@ -67,13 +67,14 @@ need_rust() {
     why="Rust $(oldest_rust) or newer is needed, and here is $(rustc --version 2>/dev/null || echo none)"
     command -v apt-get >/dev/null 2>&1 || die "$why: install it with rustup (https://rustup.rs), and try again"
     as_root apt-get update -qq >&2 || say "the lists of packages could not be renewed; trying with those that are here"
+    # A small system knows nobody's certificates, and crates come over TLS: hence ca-certificates.
     # Debian 12 keeps a newer compiler for its browsers, under names of its own.
     if at_least "$(candidate cargo-web)" "$(oldest_rust)"; then
-        install_packages "$why" cargo-web rustc-web rust-web-clippy rustfmt-web
+        install_packages "$why" cargo-web rustc-web rust-web-clippy rustfmt-web ca-certificates
     elif at_least "$(candidate cargo)" "$(oldest_rust)"; then
-        install_packages "$why" cargo rustc rust-clippy rustfmt
+        install_packages "$why" cargo rustc rust-clippy rustfmt ca-certificates
     elif [ -n "$(candidate rustup)" ]; then
-        install_packages "$why" rustup
+        install_packages "$why" rustup ca-certificates
         rustup toolchain install stable --profile minimal --component rustfmt --component clippy >&2
         rustup default stable >&2
     else
