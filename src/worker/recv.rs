@@ -77,6 +77,7 @@ impl Connection {
                 input.received += count;
                 desk.tally.received_bytes += count as u64;
                 desk.cache.fall_behind();
+                desk.folders.fall_behind();
                 // A short read has emptied the socket (epoll(7)); what comes later makes an event of its own.
                 self.can_receive = count == wanted || self.peer_hung_up;
                 Flow::Next
