@@ -3,6 +3,8 @@
 //! Somebody has them for some milliseconds. Who has them for longer is no worker that is well, and must not take the
 //! helper threads with him, or the other uploads: from then on each look is one try.
 
+use std::fs::{File, TryLockError};
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,6 +22,24 @@ const FIRST_PAUSE: Duration = Duration::from_micros(30);
 /// The pauses without a thread begin with this and double up to that.
 const FIRST_ABSENCE: Duration = Duration::from_millis(1);
 const LONGEST_ABSENCE: Duration = Duration::from_millis(32);
+
+/// Waits, on a helper thread, for the lock of a file that nobody has for longer than one write takes: a second at most. False
+/// if somebody has it still.
+///
+/// # Errors
+/// As flock(2): some file systems have no locks.
+pub(super) fn lock_patiently(file: &File) -> io::Result<bool> {
+    const TRIES: usize = 1000;
+    const PAUSE: Duration = Duration::from_millis(1);
+    for _ in 0..TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Ok(false)
+}
 
 /// What is held while a target is changed.
 pub(super) struct Held<'q> {

@@ -32,6 +32,7 @@ mod sendfile;
 mod served;
 mod sha256;
 mod stats;
+mod stored;
 mod syncs;
 mod target;
 mod temporary;

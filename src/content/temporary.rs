@@ -6,9 +6,9 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use super::folder::Folder;
+use super::locks::lock_patiently;
 use super::quota::is_ledger;
 use super::resumable::{UploadId, expire_entry};
 use crate::sys::directory::Directory;
@@ -211,30 +211,16 @@ fn sweep_entry(folder: &File, name: &[u8], our_uid: u32) -> io::Result<bool> {
     if identity.kind != FileKind::Regular || identity.uid != our_uid {
         return Ok(false);
     }
-    let Some(_lock) = lock_patiently(folder)? else { return Ok(false) };
+    // Who has it for long is met again by the next sweep.
+    let lock = file::reopen_folder(folder.as_fd())?;
+    if !lock_patiently(&lock)? {
+        return Ok(false);
+    }
     match file.try_lock() {
         Ok(()) => Ok(is_still_named(folder, name, &file) && file::remove_entry(folder.as_fd(), name).is_ok()),
         Err(TryLockError::WouldBlock) => Ok(false),
         Err(TryLockError::Error(error)) => Err(error),
     }
-}
-
-/// The lock of a folder, which nobody has for long; `None` if somebody does: the next sweep comes.
-///
-/// # Errors
-/// As flock(2): some file systems have no locks.
-fn lock_patiently(folder: &File) -> io::Result<Option<File>> {
-    const TRIES: usize = 1000;
-    const PAUSE: Duration = Duration::from_millis(1);
-    let folder = file::reopen_folder(folder.as_fd())?;
-    for _ in 0..TRIES {
-        match folder.try_lock() {
-            Ok(()) => return Ok(Some(folder)),
-            Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
-            Err(TryLockError::Error(error)) => return Err(error),
-        }
-    }
-    Ok(None)
 }
 
 /// Does the name still mean the open file?

@@ -97,8 +97,9 @@ impl BodySink for Sink {
         }
         check_size(&self.intent.limit, self.start, end)?;
         self.room.secure(&self.part.file, end - self.start)?;
-        self.intent.charge.cover(end)?;
+        let flight = self.intent.charge.cover(end, &self.part.place)?;
         self.part.append(chunk).map_err(|error| write_refusal(&error))?;
+        drop(flight);
         if self.progress.is_due(end) {
             acknowledge(&self.part)?;
             self.progress.note(end);
