@@ -41,6 +41,11 @@ pub(super) fn lock_patiently(file: &File) -> io::Result<bool> {
     Ok(false)
 }
 
+/// So often a lock is tried at once, with pauses of about a microsecond. Another worker that makes a small file in memory has
+/// it for some ten; to wait for that costs less than the way to a helper thread and back.
+const TRIES_AT_ONCE: u32 = 12;
+const SPINS_A_PAUSE: u32 = 20;
+
 /// What is held while a target is changed.
 pub(super) struct Held<'q> {
     pub(super) lock: FolderLock,
@@ -64,12 +69,14 @@ impl Locks {
         Self { folder, quotas, begun: None, absence: FIRST_ABSENCE }
     }
 
-    /// Does this once the locks are there: at once if they are free, else later, on a helper thread.
+    /// Does this once the locks are there: at once if they are free, or soon will be, else later, on a helper thread.
     pub(super) fn change(self, change: Change) -> Worked {
-        match self.try_lock() {
-            Ok(None) => {}
-            Ok(Some(held)) => return change(Ok(held)),
-            Err(refusal) => return change(Err(refusal)),
+        for _ in 0..TRIES_AT_ONCE {
+            match self.try_lock() {
+                Ok(None) => (0..SPINS_A_PAUSE).for_each(|_| std::hint::spin_loop()),
+                Ok(Some(held)) => return change(Ok(held)),
+                Err(refusal) => return change(Err(refusal)),
+            }
         }
         Worked::Later(Duration::ZERO, Box::new(move || self.wait(change, LOOKS)))
     }
