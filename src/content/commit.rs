@@ -5,8 +5,10 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::time::SystemTime;
 
+use super::Context;
+use super::attributes::Old;
+use super::birth::{Birth, give_group, give_time};
 use super::files::tag_of;
 use super::folder::Folder;
 use super::folders::Ancestors;
@@ -17,10 +19,10 @@ use super::served::refuse_exhausted;
 use super::syncs::FolderSyncs;
 use super::target::{Rules, current, split};
 use super::temporary::Temporary;
-use super::{Context, attributes};
 use crate::config::Durability;
 use crate::log::{Level, Logs};
 use crate::message::{FieldName, Refusal, Response, Status, Value, Worked};
+use crate::sys::attributes;
 use crate::sys::failure::WriteFailure;
 use crate::sys::file::{self, Identity};
 
@@ -42,40 +44,13 @@ pub(super) fn write_refusal(error: &io::Error) -> Refusal {
     Refusal::new(status, detail)
 }
 
-/// The refusal where the change of the file at this address was made, but could not be brought to stable storage. What was
+/// The refusal where the change of the file at this path was made, but could not be brought to stable storage. What was
 /// there before is gone, and the operator has a disk that fails.
-pub(super) fn unsynced_refusal(logs: &Logs, shown: &str, detail: &'static str) -> impl FnOnce(io::Error) -> Refusal {
+pub(super) fn unsynced_refusal(logs: &Logs, path: &[u8], detail: &'static str) -> impl FnOnce(io::Error) -> Refusal {
     move |error| {
+        let shown = link(path);
         logs.error(Level::Error, format_args!("can't sync the folder of {shown}: {error}"));
         Refusal::new(Status::INTERNAL_SERVER_ERROR, detail)
-    }
-}
-
-/// Gives a file the group of new ones, where they have one of their own.
-pub(super) fn give_group(file: &File, group: Option<u32>) -> io::Result<()> {
-    group.map_or(Ok(()), |group| file::set_owner(file, None, Some(group)))
-}
-
-/// What a new file has besides its content.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Birth {
-    /// Permission bits.
-    pub(super) mode: u32,
-    /// Its group, where that is not the one it gets by itself.
-    pub(super) group: Option<u32>,
-}
-
-impl Birth {
-    /// As the configuration wants it.
-    pub(super) fn of(ctx: &Context<'_>) -> Self {
-        Self { mode: ctx.config.uploads.mode, group: ctx.config.uploads.group }
-    }
-
-    /// A temporary that will be a new file.
-    pub(super) fn create(self, folder: &Arc<Folder>) -> io::Result<Temporary> {
-        let temporary = Temporary::create(folder.clone(), self.mode)?;
-        give_group(temporary.file(), self.group)?;
-        Ok(temporary)
     }
 }
 
@@ -108,10 +83,8 @@ pub(super) type Then = Box<dyn FnOnce(Result<Response, Refusal>) -> Result<Respo
 
 /// What makes a complete content the target.
 pub(super) struct Commit {
-    /// The target's name in its folder.
-    name: Vec<u8>,
-    /// The target's address, for `Location`.
-    location: String,
+    /// The target's path, decoded.
+    path: Vec<u8>,
     durability: Durability,
     pub(super) rules: Rules,
     pub(super) quotas: Quotas,
@@ -133,11 +106,10 @@ impl Commit {
 
     /// The same where the folder is not there yet; the quotas are filled in when it is.
     pub(super) fn without_quotas(ctx: &Context<'_>, path: &[u8], rules: Rules) -> Result<Self, Refusal> {
-        let (folder_path, name) = split(path)?;
+        let (folder_path, _) = split(path)?;
         let durability = ctx.config.uploads.durability;
         Ok(Self {
-            name: name.to_vec(),
-            location: link(path),
+            path: path.to_vec(),
             durability,
             rules,
             quotas: Quotas::default(),
@@ -147,6 +119,11 @@ impl Commit {
             logs: ctx.logs.clone(),
             is_in_loop: false,
         })
+    }
+
+    /// The target's name in its folder.
+    fn name(&self) -> &[u8] {
+        split(&self.path).map_or(&[], |(_, name)| name)
     }
 
     /// Can all be done at once, without waiting for anything: is there neither a disk nor a sum to be kept?
@@ -184,7 +161,7 @@ impl Commit {
             return Ok(Prepared { content, seen: None });
         }
         // No disk has to work for what may not be.
-        let seen = current(content.folder(), &self.name)?;
+        let seen = current(content.folder(), self.name())?;
         self.rules.decide(seen.as_ref())?;
         let freed = seen.map_or(0, |seen| seen.size).saturating_add(self.counted_bytes);
         self.quotas.check(content.bytes().saturating_sub(freed))?;
@@ -204,7 +181,7 @@ impl Commit {
 
     /// Under the locks: may it be done, and can it be done here?
     fn install(self, prepared: Prepared, held: Held<'_>, then: Then) -> Worked {
-        let decided = current(held.lock.folder(), &self.name)
+        let decided = current(held.lock.folder(), self.name())
             .and_then(|before| self.rules.decide(before.as_ref()).map(|()| before));
         match decided {
             Ok(Some(before)) if self.is_in_loop && before.size > QUICKLY_GIVEN_UP_BYTES => {
@@ -243,24 +220,29 @@ impl Commit {
         let replaced_bytes = before.map_or(0, |before| before.size).saturating_add(self.counted_bytes);
         ledgers.charge(replaced_bytes, bytes)?;
         match before {
-            Some(_) => temporary.replace(&self.name),
-            None => temporary.install_new(&self.name),
+            Some(_) => temporary.replace(self.name()),
+            None => temporary.install_new(self.name()),
         }
         .inspect_err(|_| ledgers.refund(bytes, replaced_bytes))
         .map_err(failed)?;
         ledgers.refund(replaced_bytes, bytes);
         // The rename has changed the inode's times, so they are asked for now; the next update would change them again.
-        let etag = tag_of(&file::identity(temporary.file()).map_err(failed)?);
+        let identity = file::identity(temporary.file()).map_err(failed)?;
+        let etag = tag_of(&identity);
+        // Asked behind the rename: from now on whoever gives it one changes its time.
+        if let Some(bare) = temporary.folder().bare().filter(|_| attributes::has_none(temporary.file())) {
+            bare.note(&identity);
+        }
         // The others need not wait for the disk: a sync serves all who have renamed before it.
         drop((lock, ledgers));
         let detail =
             "The new content of this file is there, but the disk has not confirmed it: a crash may take it back.";
         self.sync_folders(temporary.folder())
-            .map_err(unsynced_refusal(&self.logs, &self.location, detail))
+            .map_err(unsynced_refusal(&self.logs, &self.path, detail))
             .map_err(|refusal| refusal.with_field(FieldName::ETag, Value::Tag(etag)))?;
         let mut response = match before {
             Some(_) => Response::new(Status::NO_CONTENT),
-            None => Response::new(Status::CREATED).with_field(FieldName::Location, self.location),
+            None => Response::new(Status::CREATED).with_field(FieldName::Location, link(&self.path)),
         };
         response.validators.etag = Some(etag);
         Ok(response)
@@ -278,14 +260,25 @@ impl Commit {
         let temporary = Temporary::create_under_lock(folder, mode)?;
         give_group(temporary.file(), birth.group)?;
         temporary.file().write_all(bytes)?;
-        give_time(&temporary);
-        self.keep_attributes(&temporary, before)?;
+        let now = file::identity(temporary.file())?;
+        // Where change times tell all changes, that was asked for one, so the rename gives it another, and the two times of
+        // the file differ without a call.
+        if temporary.folder().bare().is_none() {
+            give_time(&temporary);
+        }
+        if let Some(before) = before {
+            self.old(temporary.folder(), before).keep(temporary.file(), &now)?;
+        }
         Ok(temporary)
     }
 
     fn keep_attributes(&self, temporary: &Temporary, before: Option<&Identity>) -> io::Result<()> {
         let Some(before) = before else { return Ok(()) };
-        attributes::keep(temporary.folder(), &self.name, before, temporary.file(), &self.location, &self.logs)
+        self.old(temporary.folder(), before).keep(temporary.file(), &file::identity(temporary.file())?)
+    }
+
+    fn old<'o>(&'o self, folder: &'o Folder, identity: &'o Identity) -> Old<'o> {
+        Old { folder, name: self.name(), identity, path: &self.path, logs: &self.logs }
     }
 
     /// A sync that failed is never tried again: the kernel may have dropped the pages that it could not write.
@@ -318,10 +311,4 @@ struct Prepared {
     content: Content,
     /// What had the target's name, and gave the new file what an update keeps.
     seen: Option<Identity>,
-}
-
-/// A time of its own tells a file from whatever its name stood for before, also within one tick of the file system's
-/// clock: its tag is strong from the first moment. Where that can't be had, time will tell them apart.
-fn give_time(temporary: &Temporary) {
-    let _ = temporary.file().set_modified(SystemTime::now());
 }

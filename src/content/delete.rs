@@ -6,7 +6,6 @@ use std::os::fd::AsFd;
 use super::Context;
 use super::commit::{unsynced_refusal, write_refusal};
 use super::locks::{Held, Locks};
-use super::page::link;
 use super::quota::Quotas;
 use super::syncs::FolderSyncs;
 use super::target::{Target, current};
@@ -26,7 +25,7 @@ pub fn delete(ctx: &Context<'_>, request: &Request<'_>) -> Provided {
         durability: ctx.config.uploads.durability,
         syncs: ctx.syncs.clone(),
         logs: ctx.logs.clone(),
-        shown: link(&request.path),
+        path: request.path.to_vec(),
     };
     let locks = Locks::new(removal.target.folder.clone(), Quotas::of(ctx, &request.path)?);
     Ok(Handled::Await(Box::new(move || {
@@ -40,8 +39,8 @@ struct Removal {
     durability: Durability,
     syncs: FolderSyncs,
     logs: Logs,
-    /// The target's address.
-    shown: String,
+    /// The target's path, decoded.
+    path: Vec<u8>,
 }
 
 impl Removal {
@@ -55,7 +54,7 @@ impl Removal {
         drop((lock, ledgers));
         if self.durability == Durability::Full {
             let detail = "The file is removed, but the disk has not confirmed it: a crash may bring it back.";
-            self.syncs.sync(&folder).map_err(unsynced_refusal(&self.logs, &self.shown, detail))?;
+            self.syncs.sync(&folder).map_err(unsynced_refusal(&self.logs, &self.path, detail))?;
         }
         Ok(Response::new(Status::NO_CONTENT))
     }

@@ -1,7 +1,7 @@
 //! A folder in which targets are changed: open for as long as it is in use, and the lock of all commits in it.
 //! Process: worker, sealed. Trusts: nothing of a path. Blocks: as opening a folder does. Fails with: 403, 404, 503.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs::{File, TryLockError};
 use std::io;
 use std::ops::Deref;
@@ -9,9 +9,10 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::bare::Bare;
 use super::refuse_open;
 use crate::message::Refusal;
-use crate::sys::file::{self, FileKind};
+use crate::sys::file::{self, FileKind, Identity};
 
 /// More than this are not kept open: each holds a descriptor.
 const KEPT_FOLDERS: usize = 32;
@@ -23,6 +24,8 @@ pub(super) struct Folder {
     /// Device and inode.
     place: (u64, u64),
     is_in_memory: bool,
+    /// Its files without attributes, where change times tell all changes.
+    bare: Option<Bare>,
     /// Does somebody in this worker have the lock? All of them share the open file to which flock(2) gives it.
     is_locked: AtomicBool,
 }
@@ -33,26 +36,37 @@ impl Folder {
     /// # Errors
     /// 404 for what is no folder.
     pub(super) fn open(root: BorrowedFd<'_>, path: &[u8]) -> Result<Arc<Self>, Refusal> {
+        Self::open_with(root, path, false)
+    }
+
+    fn open_with(root: BorrowedFd<'_>, path: &[u8], stamps_tell: bool) -> Result<Arc<Self>, Refusal> {
         let file = file::open_beneath(root, path).map_err(|error| refuse_open(&error))?;
-        Self::of(file).map_err(|error| refuse_open(&error))?.ok_or_else(Refusal::not_found)
+        Self::of(file, stamps_tell).map_err(|error| refuse_open(&error))?.ok_or_else(Refusal::not_found)
     }
 
     /// This open file; `None` if it is no folder.
     ///
     /// # Errors
     /// As fstat(2).
-    pub(super) fn of(file: File) -> io::Result<Option<Arc<Self>>> {
+    pub(super) fn of(file: File, stamps_tell: bool) -> io::Result<Option<Arc<Self>>> {
         let identity = file::identity(&file)?;
         if identity.kind != FileKind::Directory {
             return Ok(None);
         }
         let (place, is_in_memory) = ((identity.device, identity.inode), file::is_in_memory(&file));
-        Ok(Some(Arc::new(Self { file, place, is_in_memory, is_locked: AtomicBool::new(false) })))
+        let bare = (is_in_memory && stamps_tell).then(Bare::default);
+        Ok(Some(Arc::new(Self { file, place, is_in_memory, bare, is_locked: AtomicBool::new(false) })))
     }
 
     /// Is it of a file system that has no disk to wait for?
     pub(super) fn is_in_memory(&self) -> bool {
         self.is_in_memory
+    }
+
+    /// Its files without attributes; `None` where change times don't tell all changes. Where they do, whoever asks for those
+    /// of a file sees to it that its next change has another one.
+    pub(super) fn bare(&self) -> Option<&Bare> {
+        self.bare.as_ref()
     }
 
     /// Takes the lock of all commits in this folder, in every worker of every generation; `None` if somebody has it.
@@ -111,9 +125,16 @@ impl Drop for FolderLock {
 }
 
 /// The folders in which a worker has changed something in the last seconds, so that the next upload need not open its own
-/// anew. Each use asks whether the path still leads there.
+/// anew. Whether the path still leads there is asked for each request, but only once for those that have come before it is
+/// asked: for each of them that is between its coming and its answer.
 #[derive(Debug, Default)]
-pub struct OpenFolders(RefCell<Vec<Kept>>);
+pub struct OpenFolders {
+    kept: RefCell<Vec<Kept>>,
+    /// How often something has come from clients.
+    receipts: Cell<u64>,
+    /// Do change times on a file system in memory tell every change?
+    stamps_tell: bool,
+}
 
 #[derive(Debug)]
 struct Kept {
@@ -121,39 +142,53 @@ struct Kept {
     root: RawFd,
     path: Box<[u8]>,
     folder: Arc<Folder>,
+    /// Behind which receipt the path was last seen to lead there.
+    seen_behind: u64,
     /// Was it asked for since `forget_unused`?
     is_used: bool,
 }
 
 impl OpenFolders {
+    /// None yet. `stamps_tell`: do change times on a file system in memory tell every change?
+    #[must_use]
+    pub fn new(stamps_tell: bool) -> Self {
+        Self { stamps_tell, ..Self::default() }
+    }
+
+    /// Something has come from a client: for that, the paths must be asked again.
+    pub fn fall_behind(&self) {
+        self.receipts.set(self.receipts.get().wrapping_add(1));
+    }
+
     /// The folder at this path beneath a root.
     ///
     /// # Errors
     /// 404 for what is no folder.
     pub(super) fn open(&self, root: BorrowedFd<'_>, path: &[u8]) -> Result<Arc<Folder>, Refusal> {
-        let mut kept = self.0.borrow_mut();
+        let mut kept = self.kept.borrow_mut();
+        let receipts = self.receipts.get();
         let is_it = |it: &Kept| it.root == root.as_raw_fd() && *it.path == *path;
         if let Some(at) = kept.iter().position(is_it)
             && let Some(found) = kept.get_mut(at)
         {
-            let now = file::identity_at(root, path);
-            if now.is_ok_and(|now| (now.device, now.inode) == found.folder.place) {
-                found.is_used = true;
+            let is_there = |now: Identity| (now.device, now.inode) == found.folder.place;
+            if found.seen_behind == receipts || file::identity_at(root, path).is_ok_and(is_there) {
+                (found.seen_behind, found.is_used) = (receipts, true);
                 return Ok(found.folder.clone());
             }
             kept.swap_remove(at);
         }
-        let folder = Folder::open(root, path)?;
+        let folder = Folder::open_with(root, path, self.stamps_tell)?;
         if kept.len() < KEPT_FOLDERS {
             let root = root.as_raw_fd();
-            kept.push(Kept { root, path: path.into(), folder: folder.clone(), is_used: true });
+            kept.push(Kept { root, path: path.into(), folder: folder.clone(), seen_behind: receipts, is_used: true });
         }
         Ok(folder)
     }
 
     /// Closes those that were not asked for since the last call: an open folder keeps its file system from being unmounted.
     pub fn forget_unused(&self) {
-        self.0.borrow_mut().retain_mut(|kept| std::mem::take(&mut kept.is_used));
+        self.kept.borrow_mut().retain_mut(|kept| std::mem::take(&mut kept.is_used));
     }
 }
 
@@ -165,7 +200,7 @@ mod tests {
     #[test]
     fn folder_is_locked_once_in_a_worker_and_between_workers() {
         let place = tempfile::tempdir().unwrap();
-        let open = || Folder::of(File::open(place.path()).unwrap()).unwrap().unwrap();
+        let open = || Folder::of(File::open(place.path()).unwrap(), false).unwrap().unwrap();
         let (ours, of_another_worker) = (open(), open());
         let lock = ours.try_lock().unwrap().unwrap();
         assert!(ours.try_lock().unwrap().is_none());
@@ -184,10 +219,15 @@ mod tests {
         std::fs::create_dir(at("a")).unwrap();
         let root = open_root(place.path()).unwrap();
         let folders = OpenFolders::default();
-        let open = || folders.open(root.as_fd(), b"/a/");
+        let open = || {
+            folders.fall_behind();
+            folders.open(root.as_fd(), b"/a/")
+        };
         let first = open().unwrap();
         assert!(Arc::ptr_eq(&first, &open().unwrap()));
         std::fs::rename(at("a"), at("b")).unwrap();
+        let asked = folders.open(root.as_fd(), b"/a/").unwrap();
+        assert!(Arc::ptr_eq(&first, &asked), "what has come before the path was asked need not ask again");
         assert!(open().is_err());
         std::fs::create_dir(at("a")).unwrap();
         assert_ne!(open().unwrap().place, first.place);
@@ -195,8 +235,8 @@ mod tests {
         std::os::unix::fs::symlink("b", at("a")).unwrap();
         assert_eq!(open().unwrap().place, first.place);
         folders.forget_unused();
-        assert_eq!(folders.0.borrow().len(), 1);
+        assert_eq!(folders.kept.borrow().len(), 1);
         folders.forget_unused();
-        assert_eq!(folders.0.borrow().len(), 0);
+        assert_eq!(folders.kept.borrow().len(), 0);
     }
 }

@@ -3,6 +3,8 @@
 //! Somebody has them for some milliseconds. Who has them for longer is no worker that is well, and must not take the
 //! helper threads with him, or the other uploads: from then on each look is one try.
 
+use std::fs::{File, TryLockError};
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,6 +22,29 @@ const FIRST_PAUSE: Duration = Duration::from_micros(30);
 /// The pauses without a thread begin with this and double up to that.
 const FIRST_ABSENCE: Duration = Duration::from_millis(1);
 const LONGEST_ABSENCE: Duration = Duration::from_millis(32);
+
+/// Waits, on a helper thread, for the lock of a file that nobody has for longer than one write takes: a second at most. False
+/// if somebody has it still.
+///
+/// # Errors
+/// As flock(2): some file systems have no locks.
+pub(super) fn lock_patiently(file: &File) -> io::Result<bool> {
+    const TRIES: usize = 1000;
+    const PAUSE: Duration = Duration::from_millis(1);
+    for _ in 0..TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Ok(false)
+}
+
+/// So often a lock is tried at once, with pauses of about a microsecond. Another worker that makes a small file in memory has
+/// it for some ten; to wait for that costs less than the way to a helper thread and back.
+const TRIES_AT_ONCE: u32 = 12;
+const SPINS_A_PAUSE: u32 = 20;
 
 /// What is held while a target is changed.
 pub(super) struct Held<'q> {
@@ -44,12 +69,14 @@ impl Locks {
         Self { folder, quotas, begun: None, absence: FIRST_ABSENCE }
     }
 
-    /// Does this once the locks are there: at once if they are free, else later, on a helper thread.
+    /// Does this once the locks are there: at once if they are free, or soon will be, else later, on a helper thread.
     pub(super) fn change(self, change: Change) -> Worked {
-        match self.try_lock() {
-            Ok(None) => {}
-            Ok(Some(held)) => return change(Ok(held)),
-            Err(refusal) => return change(Err(refusal)),
+        for _ in 0..TRIES_AT_ONCE {
+            match self.try_lock() {
+                Ok(None) => (0..SPINS_A_PAUSE).for_each(|_| std::hint::spin_loop()),
+                Ok(Some(held)) => return change(Ok(held)),
+                Err(refusal) => return change(Err(refusal)),
+            }
         }
         Worked::Later(Duration::ZERO, Box::new(move || self.wait(change, LOOKS)))
     }

@@ -2,6 +2,8 @@
 //! Process: worker, sealed. A provider sees its `Context` and the request, and makes a response, or a refusal.
 
 mod attributes;
+mod bare;
+mod birth;
 mod cache;
 mod checks;
 mod commit;
@@ -30,6 +32,7 @@ mod sendfile;
 mod served;
 mod sha256;
 mod stats;
+mod stored;
 mod syncs;
 mod target;
 mod temporary;

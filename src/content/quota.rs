@@ -15,11 +15,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Context;
 use super::commit::write_refusal;
-use super::resumable::UploadId;
-use super::temporary::{is_still_named, is_temporary};
-use crate::message::{Refusal, Status};
-use crate::sys::directory::Directory;
-use crate::sys::file::{self, FileKind};
+use super::stored::stored_bytes;
+use super::temporary::is_still_named;
+use crate::message::{FieldName, Refusal, Status, Value};
+use crate::sys::file;
 
 /// The name of the file with the sum. It is hidden, and no name of a temporary.
 const LEDGER: &str = ".fileserv-quota";
@@ -134,6 +133,12 @@ impl Quota {
     }
 }
 
+/// 503: what is stored is not known just now.
+pub(super) fn refuse_uncounted() -> Refusal {
+    let detail = "What is stored here is being counted; try again in a moment.";
+    Refusal::new(Status::SERVICE_UNAVAILABLE, detail).with_field(FieldName::RetryAfter, Value::Number(1))
+}
+
 /// The locked sums of all quotas that hold for a target.
 pub(super) struct Ledgers<'q>(Vec<Ledger<'q>>);
 
@@ -197,22 +202,26 @@ impl<'q> Ledger<'q> {
             }
             let known = Sum::read(&file).filter(|sum| sum.is_younger(STALE_SECONDS));
             let mut ledger = Self { quota, file, sum: known.unwrap_or_default() };
-            if known.is_none() {
-                ledger.count().map_err(refuse)?;
-            }
-            return Ok(Some(ledger));
+            return match known.map_or_else(|| ledger.count(), |_| Ok(())) {
+                Ok(()) => Ok(Some(ledger)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+                Err(error) => Err(refuse(error)),
+            };
         }
     }
 
     fn insist_on_room(&mut self, more: u64) -> Result<(), Refusal> {
         let is_full = |sum: &Sum, limit| sum.bytes.saturating_add(more) > limit;
         if is_full(&self.sum, self.quota.limit) && !self.sum.is_younger(FRESH_SECONDS) {
-            self.count().map_err(|error| write_refusal(&error))?;
+            self.count().map_err(|error| match error.kind() {
+                io::ErrorKind::WouldBlock => refuse_uncounted(),
+                _ => write_refusal(&error),
+            })?;
         }
         if is_full(&self.sum, self.quota.limit) { Err(self.quota.refuse(self.sum.bytes, more)) } else { Ok(()) }
     }
 
-    /// Adds up what is there now.
+    /// Adds up what is there now. WouldBlock: not now.
     fn count(&mut self) -> io::Result<()> {
         self.sum = Sum { bytes: stored_bytes(&self.quota.folder)?, counted: now() };
         self.write()
@@ -248,33 +257,6 @@ impl Sum {
 
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
-/// The size of all regular files below a folder, with what has come of uploads in several requests, which may stay for
-/// days; but without the temporaries of others, and without our own notes.
-fn stored_bytes(top: &File) -> io::Result<u64> {
-    let mut sum: u64 = 0;
-    let mut pending = vec![b"/".to_vec()];
-    while let Some(path) = pending.pop() {
-        let Ok(mut entries) = file::open_beneath(top.as_fd(), &path).and_then(Directory::read) else { continue };
-        while let Some(name) = entries.next_name()? {
-            // What is gone again counts for nothing.
-            let Ok(identity) = entries.identity_of(&name) else { continue };
-            match identity.kind {
-                FileKind::Regular if counts(&name) => {
-                    sum = sum.saturating_add(identity.size);
-                }
-                FileKind::Directory => pending.push([&path, name.as_slice(), b"/"].concat()),
-                FileKind::Regular | FileKind::Symlink | FileKind::Special => {}
-            }
-        }
-    }
-    Ok(sum)
-}
-
-/// Is a file of this name one that takes of a quota?
-fn counts(name: &[u8]) -> bool {
-    !is_temporary(name) && !is_ledger(name) && !UploadId::is_record(name)
 }
 
 /// Is this the name of our notes on a quota?

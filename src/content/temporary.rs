@@ -6,9 +6,9 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use super::folder::Folder;
+use super::locks::lock_patiently;
 use super::quota::is_ledger;
 use super::resumable::{UploadId, expire_entry};
 use crate::sys::directory::Directory;
@@ -122,7 +122,17 @@ fn new_name() -> io::Result<String> {
         }
     };
     let number = first.wrapping_add(COUNT.fetch_add(1, Relaxed).into());
-    Ok(format!("{PREFIX}{number:032x}{SUFFIX}"))
+    Ok(name_of(number))
+}
+
+/// By hand: `format!` with its machinery takes as long as a system call, and each small upload needs a name.
+fn name_of(number: u128) -> String {
+    let mut name = String::with_capacity(PREFIX.len() + DIGITS + SUFFIX.len());
+    name.push_str(PREFIX);
+    let digits = number.to_be_bytes().into_iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+    name.extend(digits.filter_map(|digit| char::from_digit(digit.into(), 16)));
+    name.push_str(SUFFIX);
+    name
 }
 
 /// Is this the name of a temporary of ours?
@@ -201,30 +211,16 @@ fn sweep_entry(folder: &File, name: &[u8], our_uid: u32) -> io::Result<bool> {
     if identity.kind != FileKind::Regular || identity.uid != our_uid {
         return Ok(false);
     }
-    let Some(_lock) = lock_patiently(folder)? else { return Ok(false) };
+    // Who has it for long is met again by the next sweep.
+    let lock = file::reopen_folder(folder.as_fd())?;
+    if !lock_patiently(&lock)? {
+        return Ok(false);
+    }
     match file.try_lock() {
         Ok(()) => Ok(is_still_named(folder, name, &file) && file::remove_entry(folder.as_fd(), name).is_ok()),
         Err(TryLockError::WouldBlock) => Ok(false),
         Err(TryLockError::Error(error)) => Err(error),
     }
-}
-
-/// The lock of a folder, which nobody has for long; `None` if somebody does: the next sweep comes.
-///
-/// # Errors
-/// As flock(2): some file systems have no locks.
-fn lock_patiently(folder: &File) -> io::Result<Option<File>> {
-    const TRIES: usize = 1000;
-    const PAUSE: Duration = Duration::from_millis(1);
-    let folder = file::reopen_folder(folder.as_fd())?;
-    for _ in 0..TRIES {
-        match folder.try_lock() {
-            Ok(()) => return Ok(Some(folder)),
-            Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
-            Err(TryLockError::Error(error)) => return Err(error),
-        }
-    }
-    Ok(None)
 }
 
 /// Does the name still mean the open file?
@@ -237,6 +233,15 @@ pub(super) fn is_still_named(folder: &File, name: impl AsRef<[u8]>, file: &File)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_of_our_pattern_and_tells_its_number() {
+        for number in [0, 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef, u128::MAX] {
+            let name = name_of(number);
+            assert_eq!(name, format!(".fileserv-{number:032x}.new"));
+            assert!(is_temporary(name.as_bytes()));
+        }
+    }
 
     #[test]
     fn only_the_exact_pattern_is_ours() {
@@ -257,7 +262,7 @@ mod tests {
     #[test]
     fn a_sweep_leaves_what_is_made_under_the_lock_of_its_folder() {
         let root = tempfile::tempdir().unwrap();
-        let folder = Folder::of(File::open(root.path()).unwrap()).unwrap().unwrap();
+        let folder = Folder::of(File::open(root.path()).unwrap(), false).unwrap().unwrap();
         let opened = file::open_root(root.path()).unwrap();
         let uid = file::identity(&opened).unwrap().uid;
         let lock = folder.try_lock().unwrap().unwrap();
@@ -277,7 +282,7 @@ mod tests {
         let abandoned = below.join(".fileserv-0123456789abcdef0123456789abcdef.new");
         std::fs::write(&abandoned, "half").unwrap();
         std::fs::write(below.join("thesis.new"), "a user's").unwrap();
-        let folder = Folder::of(File::open(&below).unwrap()).unwrap().unwrap();
+        let folder = Folder::of(File::open(&below).unwrap(), false).unwrap().unwrap();
         let live = Temporary::create(folder, 0o644).unwrap();
 
         let opened = file::open_root(root.path()).unwrap();

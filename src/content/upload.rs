@@ -8,7 +8,8 @@ use std::io::Write;
 use std::sync::Arc;
 
 use super::Context;
-use super::commit::{Birth, Commit, Content, Then, write_refusal};
+use super::birth::Birth;
+use super::commit::{Commit, Content, Then, write_refusal};
 use super::folder::Folder;
 use super::folders::Making;
 use super::room::Room;

@@ -45,6 +45,12 @@ impl Preconditions {
         Self { lines: lines.into_iter().collect() }
     }
 
+    /// Does the request have none?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
     /// Their lines, to be kept elsewhere.
     pub fn lines(&self) -> impl Iterator<Item = (FieldName, &[u8])> {
         self.lines.iter().map(|(name, value)| (*name, &**value))

@@ -31,6 +31,12 @@ pub fn copy(from: &File, to: &File) -> io::Result<Vec<(OsString, io::Error)>> {
     Ok(lost)
 }
 
+/// Is it certain that a file has no extended attributes to be copied?
+#[must_use]
+pub fn has_none(file: &File) -> bool {
+    file.list_xattr().is_ok_and(|mut names| names.all(|name| name.as_bytes().starts_with(OF_THE_SYSTEM)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -40,6 +46,7 @@ mod tests {
         let (from, to) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
         // Some file systems have none.
         if from.set_xattr("user.origin", b"a camera").is_ok() {
+            assert!(!has_none(&from) && has_none(&to));
             assert!(copy(&from, &to).unwrap().is_empty());
             assert_eq!(to.get_xattr("user.origin").unwrap().unwrap(), b"a camera");
         } else {

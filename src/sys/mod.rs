@@ -26,4 +26,5 @@ pub mod process;
 pub mod random;
 pub mod signals;
 pub mod socket;
+pub mod stamps;
 pub mod watcher;

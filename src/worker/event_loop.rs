@@ -334,6 +334,7 @@ impl EventLoop {
             self.acceptor.try_again(&self.epoll, self.connections.len());
         }
         self.desk.folders.forget_unused();
+        self.desk.budget.shrink();
         self.end(|connection| connection.is_superseded(), Connection::give_way);
         if self.desk.budget.is_awaited() {
             self.end(Connection::has_gathered, Connection::hand_over_early);

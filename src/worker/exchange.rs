@@ -70,6 +70,8 @@ pub(super) struct Receiving {
     pub(super) owes_continue: bool,
     /// Received, for a taker that may block and takes it on a helper thread.
     pub(super) gathered: Gathered,
+    /// Does it come so fast that it is worth a room of its own?
+    pub(super) is_fast: bool,
     /// Since when the rest is left in the socket, for want of memory.
     pub(super) starves_since_ms: Option<u64>,
     /// Does the budget know that it needs memory?

@@ -5,14 +5,53 @@
 
 use super::await_job::JOB_MS;
 use super::close_reason::CloseReason;
-use super::connection::{Connection, Flow, State};
+use super::connection::{Connection, Flow, Input, State};
 use super::desk::Desk;
-use super::exchange::{Awaiting, Receiving, Taker};
+use super::exchange::{Awaiting, Decoder, Receiving, Taker};
 use super::handle::busy;
 use super::offload::Task;
-use crate::message::{BodySink, Refusal};
+use super::transport::Transferred;
+use crate::message::{BodySink, PIECE_BYTES, Refusal};
 
 impl Connection {
+    /// Shall the next bytes be received to where they are gathered, without a copy? Where little comes at a time, the room would
+    /// be wasted on it.
+    pub(super) fn comes_fast(&self) -> bool {
+        matches!(&self.state, State::RecvBody(receiving) if receiving.is_fast
+            && receiving.taker.may_block()
+            && receiving.gathered.bytes().is_empty()
+            && matches!(receiving.decoder, Decoder::Length(left) if left >= PIECE_BYTES as u64 && left <= receiving.room))
+    }
+
+    /// Does that, and hands over what has come.
+    pub(super) fn receive_gathered(&mut self, input: &mut Input, desk: &mut Desk) -> Flow {
+        let State::RecvBody(receiving) = &mut self.state else { return Flow::Close(CloseReason::Aborted) };
+        let Decoder::Length(left) = &mut receiving.decoder else { return Flow::Close(CloseReason::Aborted) };
+        if !self.can_receive {
+            return Flow::Wait;
+        }
+        let most = usize::try_from(*left).unwrap_or(usize::MAX);
+        let room = receiving.gathered.room();
+        let wanted = room.len().min(most);
+        match self.transport.receive(room.get_mut(..wanted).unwrap_or_default()) {
+            Transferred::Bytes(count) => {
+                receiving.gathered.fill(count);
+                *left -= count as u64;
+                receiving.room -= count as u64;
+                let is_end = *left == 0;
+                self.note_received(count, wanted, input, desk);
+                self.note_content(count, desk);
+                self.hand_over(is_end, desk)
+            }
+            Transferred::Later => {
+                receiving.gathered = desk.budget.gather();
+                self.can_receive = false;
+                Flow::Wait
+            }
+            Transferred::End | Transferred::Broken => Flow::Close(CloseReason::Aborted),
+        }
+    }
+
     /// Hands over what was gathered. `is_end`: nothing comes after it.
     pub(super) fn hand_over(&mut self, is_end: bool, desk: &mut Desk) -> Flow {
         let State::RecvBody(mut receiving) = std::mem::replace(&mut self.state, State::RecvHead) else {

@@ -72,6 +72,7 @@ impl EventLoop {
         }
         if start > 0 {
             self.desk.cache.fall_behind();
+            self.desk.folders.fall_behind();
         }
     }
 

@@ -74,11 +74,7 @@ impl Connection {
         match self.transport.receive(free) {
             Transferred::Bytes(count) => {
                 input.end += count;
-                input.received += count;
-                desk.tally.received_bytes += count as u64;
-                desk.cache.fall_behind();
-                // A short read has emptied the socket (epoll(7)); what comes later makes an event of its own.
-                self.can_receive = count == wanted || self.peer_hung_up;
+                self.note_received(count, wanted, input, desk);
                 Flow::Next
             }
             Transferred::Later => {
@@ -88,6 +84,16 @@ impl Connection {
             Transferred::End => Flow::Close(CloseReason::ClientDone),
             Transferred::Broken => Flow::Close(CloseReason::Aborted),
         }
+    }
+
+    /// So many bytes have come, of so many that were wanted.
+    pub(super) fn note_received(&mut self, count: usize, wanted: usize, input: &mut Input, desk: &mut Desk) {
+        input.received += count;
+        desk.tally.received_bytes += count as u64;
+        desk.cache.fall_behind();
+        desk.folders.fall_behind();
+        // A short read has emptied the socket (epoll(7)); what comes later makes an event of its own.
+        self.can_receive = count == wanted || self.peer_hung_up;
     }
 
     /// Reads what a client still sends after our last word, until it notices.

@@ -39,6 +39,7 @@ impl Connection {
             limit_bytes: room,
             owes_continue,
             gathered: desk.budget.gather(),
+            is_fast: false,
             starves_since_ms: None,
             awaits_room: false,
             asked,
@@ -70,12 +71,14 @@ impl Connection {
             if let flow @ (Flow::Wait | Flow::Close(_) | Flow::Yield) = self.find_room(desk) {
                 return flow;
             }
+            if self.comes_fast() {
+                return self.receive_gathered(input, desk);
+            }
             let room = receiving_room(&self.state, buffer.len());
             return match self.receive(buffer, input, room, desk) {
                 Flow::Next => {
-                    let received = (input.end - input.start) as u64;
-                    self.pace.earn(received, desk.monotonic_ms, desk.least_receiving());
-                    self.set_paced_deadline(desk, desk.config.timeouts.body);
+                    let received = input.end - input.start;
+                    self.note_content(received, desk);
                     Flow::Next
                 }
                 Flow::Close(_) => Flow::Close(CloseReason::Aborted),
@@ -91,6 +94,15 @@ impl Connection {
                 input.consume(usize::MAX / 2);
                 self.refuse_body(&refusal, desk)
             }
+        }
+    }
+
+    /// So much content has come at once.
+    pub(super) fn note_content(&mut self, received: usize, desk: &Desk) {
+        self.pace.earn(received as u64, desk.monotonic_ms, desk.least_receiving());
+        self.set_paced_deadline(desk, desk.config.timeouts.body);
+        if let State::RecvBody(receiving) = &mut self.state {
+            receiving.is_fast = received >= PIECE_BYTES;
         }
     }
 

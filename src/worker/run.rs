@@ -16,11 +16,11 @@ use super::sweep::Sweeper;
 use super::vitals::Vitals;
 use super::{sandbox, seccomp};
 use crate::config::{LogTarget, Sandbox};
-use crate::content::MediaTypes;
+use crate::content::{MediaTypes, OpenFolders};
 use crate::heritage::Heritage;
 use crate::log::{LatestLogs, Level};
 use crate::stats::WorkerState;
-use crate::sys::{credentials, epoll::Epoll, file, inherited, limits, watcher::Watcher};
+use crate::sys::{credentials, epoll::Epoll, file, inherited, limits, stamps, watcher::Watcher};
 
 /// Runs until the supervisor orders the end. Failure means that the worker could not be sealed or could not wait.
 #[must_use]
@@ -42,6 +42,7 @@ pub(super) struct Sealed {
     epoll: Epoll,
     watcher: Option<Watcher>,
     media_types: MediaTypes,
+    folders: OpenFolders,
     offload: Offload,
     sweeper: Option<Sweeper>,
     seal: Seal,
@@ -79,6 +80,8 @@ pub(super) fn seal(heritage: &Heritage, logs: &LatestLogs) -> Result<Sealed, Box
         heritage.logs.error(Level::Warning, format_args!("/etc/mime.types: {error}; media types are guessed"));
         MediaTypes::default()
     });
+    let stamps_tell = config.sites.can_write() && stamps::tell_changes_in_memory().unwrap_or(false);
+    let folders = OpenFolders::new(stamps_tell);
     let grants = Grants::of(heritage);
     // 4. Landlock, before any thread exists: it binds the calling thread and its children.
     let mut seal = sandbox::seal_filesystem(&grants, config.sandbox)?;
@@ -98,11 +101,11 @@ pub(super) fn seal(heritage: &Heritage, logs: &LatestLogs) -> Result<Sealed, Box
     }
     file::probe_beneath(heritage.roots.default.as_fd())
         .map_err(|error| format!("openat2(2) is refused here: {error}"))?;
-    Ok(Sealed { vitals, epoll, watcher, media_types, offload, sweeper, seal })
+    Ok(Sealed { vitals, epoll, watcher, media_types, folders, offload, sweeper, seal })
 }
 
 fn serve(mut heritage: Heritage, logs: &LatestLogs) -> Result<(), Box<dyn std::error::Error>> {
-    let Sealed { vitals, epoll, watcher, media_types, offload, sweeper, seal } = seal(&heritage, logs)?;
+    let Sealed { vitals, epoll, watcher, media_types, folders, offload, sweeper, seal } = seal(&heritage, logs)?;
     // Who kept them after a rotation would keep files that an operator wants to be rid of.
     drop(heritage.logs);
 
@@ -114,6 +117,7 @@ fn serve(mut heritage: Heritage, logs: &LatestLogs) -> Result<(), Box<dyn std::e
     let mut desk = Desk::new(config, heritage.roots, heritage.boards, media_types, offload, logs.clone(), now)?;
     desk.credentials = heritage.credentials;
     desk.cache.hear_from(watcher);
+    desk.folders = folders;
     let acceptor = Acceptor::new(heritage.entrances, desk.config.limits.connections);
     let seal = desk.boards.seal.clone();
     let mut event_loop = EventLoop::new(epoll, acceptor, desk, sweeper, board, vitals);

@@ -1,13 +1,16 @@
 //! What an upload under way takes of the quotas: its bytes are charged before they are written, so that what is never
 //! completed can't fill what no file may.
 //! Process: worker, sealed; on helper threads. Trusts: nothing. Blocks: as counting a quota does. Fails with: 500, 503, 507.
-//! A count that comes between the charge of a piece and its write misses it until the next one: one piece of each upload.
+//! A count that comes between the charge of a piece and its write waits for that (`flight.rs`), or it would miss it.
 //! Where somebody else has the sums, the content goes on for a while and is charged later: no thread waits for them.
 
 use std::time::{Duration, Instant};
 
-use crate::content::quota::Quotas;
-use crate::message::{FieldName, Refusal, Status, Value};
+use super::flight::Flight;
+use super::part::Place;
+use crate::content::commit::write_refusal;
+use crate::content::quota::{Quotas, refuse_uncounted};
+use crate::message::Refusal;
 
 /// So much may be written before it is charged: the sums are held for less time than this takes to come.
 const UNCHARGED_BYTES: u64 = 8 << 20;
@@ -53,12 +56,16 @@ impl Charge {
         self.quotas.try_lock()?.map_or(Ok(()), |mut ledgers| ledgers.insist_on_room(more))
     }
 
-    /// Lets the upload grow up to this offset.
+    /// Lets the upload grow up to this offset, by a write that is over when what is given is dropped.
     ///
     /// # Errors
     /// 507 if that is too much; 503 if nobody could tell for too long.
-    pub(super) fn cover(&mut self, end: u64) -> Result<(), Refusal> {
-        if self.try_cover(end)? || end.saturating_sub(self.counted) <= UNCHARGED_BYTES { Ok(()) } else { Err(busy()) }
+    pub(super) fn cover(&mut self, end: u64, place: &Place) -> Result<Option<Flight>, Refusal> {
+        match self.try_cover(end, Some(place))? {
+            Covered::Yes(flight) => Ok(flight),
+            Covered::Later if end.saturating_sub(self.counted) <= UNCHARGED_BYTES => Ok(None),
+            Covered::Later => Err(refuse_uncounted()),
+        }
     }
 
     /// Charges what is left at the end of a request; false if that must be tried again after a pause.
@@ -66,23 +73,27 @@ impl Charge {
     /// # Errors
     /// As `cover`.
     pub(super) fn settle(&mut self, end: u64) -> Result<bool, Refusal> {
-        let is_settled = self.try_cover(end)?;
+        let is_settled = matches!(self.try_cover(end, None)?, Covered::Yes(_));
         if !is_settled && self.waits_since.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
-            return Err(busy());
+            return Err(refuse_uncounted());
         }
         Ok(is_settled)
     }
 
-    fn try_cover(&mut self, end: u64) -> Result<bool, Refusal> {
+    /// `place`: of an upload that is about to be written to.
+    fn try_cover(&mut self, end: u64, place: Option<&Place>) -> Result<Covered, Refusal> {
         let more = end.saturating_sub(self.counted);
         if more == 0 || !self.is_kept() {
-            return Ok(true);
+            return Ok(Covered::Yes(None));
         }
-        let Some(mut ledgers) = self.quotas.try_lock()? else { return Ok(false) };
+        let Some(mut ledgers) = self.quotas.try_lock()? else { return Ok(Covered::Later) };
         ledgers.charge(0, more)?;
+        // As long as the sums are locked nobody counts, and from here on a count waits.
+        let flight = place.map(Flight::begin).transpose().inspect_err(|_| ledgers.refund(more, 0));
+        let flight = flight.map_err(|error| write_refusal(&error))?.flatten();
         drop(ledgers);
         self.counted = end;
-        Ok(true)
+        Ok(Covered::Yes(flight))
     }
 
     /// The upload is gone. If the sums can't be had they are too large until they are counted anew.
@@ -101,7 +112,9 @@ impl Charge {
     }
 }
 
-fn busy() -> Refusal {
-    let detail = "What is stored here is being counted; try again in a moment.";
-    Refusal::new(Status::SERVICE_UNAVAILABLE, detail).with_field(FieldName::RetryAfter, Value::Number(1))
+/// Is what is written next in the sums?
+enum Covered {
+    Yes(Option<Flight>),
+    /// Somebody else has them.
+    Later,
 }

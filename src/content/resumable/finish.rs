@@ -15,8 +15,9 @@ use super::offset::acknowledge;
 use super::part::Part;
 use super::record::MODE;
 use super::sink::{Intent, inconsistent};
+use crate::content::birth::give_group;
 use crate::content::checks::{Check, Checked, mismatch};
-use crate::content::commit::{Content, give_group, write_refusal};
+use crate::content::commit::{Content, write_refusal};
 use crate::content::error;
 use crate::content::temporary::Temporary;
 use crate::message::{

@@ -12,6 +12,7 @@ mod create;
 mod digests;
 mod expire;
 mod finish;
+mod flight;
 mod id;
 mod offset;
 mod opening;
@@ -31,6 +32,7 @@ use part::Place;
 
 pub use create::{begins_upload, create};
 pub(super) use expire::expire_entry;
+pub(super) use flight::await_landing;
 pub use id::UploadId;
 
 /// What can be done with an upload.

@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn what_is_remembered_is_what_was_said() {
         let folder = tempfile::tempdir().unwrap();
-        let opened = Folder::of(File::open(folder.path()).unwrap()).unwrap().unwrap();
+        let opened = Folder::of(File::open(folder.path()).unwrap(), false).unwrap().unwrap();
         let mut fields = Fields::default();
         for (name, value) in [
             ("If-Match", &b"\"a,b\", W/\"\xff\""[..]),

@@ -7,7 +7,8 @@ use super::finish::Finishing;
 use super::offset::acknowledge;
 use super::part::Part;
 use super::progress::{Progress, version_for_interim};
-use crate::content::commit::{Birth, Commit, write_refusal};
+use crate::content::birth::Birth;
+use crate::content::commit::{Commit, write_refusal};
 use crate::content::quota::Quotas;
 use crate::content::room::Room;
 use crate::content::{Context, ErrorForm};
@@ -96,8 +97,9 @@ impl BodySink for Sink {
         }
         check_size(&self.intent.limit, self.start, end)?;
         self.room.secure(&self.part.file, end - self.start)?;
-        self.intent.charge.cover(end)?;
+        let flight = self.intent.charge.cover(end, &self.part.place)?;
         self.part.append(chunk).map_err(|error| write_refusal(&error))?;
+        drop(flight);
         if self.progress.is_due(end) {
             acknowledge(&self.part)?;
             self.progress.note(end);

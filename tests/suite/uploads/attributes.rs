@@ -31,6 +31,34 @@ fn an_update_keeps_mode_and_extended_attributes() {
     assert!(!server.said().contains("lost"), "{}", server.said());
 }
 
+/// A file of which the worker knows that it had none, because it has made it a moment ago.
+#[test]
+fn attributes_that_a_file_is_given_between_two_updates_are_kept() {
+    use xattr::FileExt as _;
+    let config = format!("workers = 1\nuploads.durability = \"none\"\n{EVERYTHING}");
+    let server = Server::with(Site::in_memory(), &config);
+    let path = server.site.path("file");
+    let mut client = server.connect();
+    for round in 0..100 {
+        for _ in 0..3 {
+            assert_eq!(client.request("PUT", "/file", &[], b"new").status / 100, 2);
+        }
+        assert_eq!(File::open(&path).unwrap().get_xattr("user.origin").unwrap(), None, "{round}");
+        if File::open(&path).unwrap().set_xattr("user.origin", b"a camera").is_err() {
+            return cannot_run(
+                "attributes_that_a_file_is_given_between_two_updates_are_kept",
+                "the file system in memory has no extended attributes",
+            );
+        }
+        for _ in 0..3 {
+            assert_eq!(client.request("PUT", "/file", &[], b"newer").status, 204);
+            let kept = File::open(&path).unwrap().get_xattr("user.origin").unwrap();
+            assert_eq!(kept.as_deref(), Some(&b"a camera"[..]), "{round}");
+        }
+        File::open(&path).unwrap().remove_xattr("user.origin").unwrap();
+    }
+}
+
 #[test]
 fn attributes_that_cant_be_read_are_told_in_the_log() {
     if !is_root() {

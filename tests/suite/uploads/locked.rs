@@ -59,6 +59,30 @@ fn uploads_to_another_folder_go_on_meanwhile() {
 }
 
 #[test]
+fn who_waits_for_too_long_is_told_to_come_again() {
+    let server = server(Site::sample(), "");
+    let locked = lock(&server, "folder");
+    let mut clients =
+        [("PUT", "/folder/new", "x"), ("PUT", "/folder/inner.txt", "y"), ("DELETE", "/folder/inner.txt", "")].map(
+            |(method, target, content)| {
+                let mut client = server.connect();
+                client.send(head(method, target, &[], content.as_bytes()) + content);
+                (method, client)
+            },
+        );
+    for (method, client) in &mut clients {
+        let reply = client.reply(method);
+        assert_eq!((reply.status, reply.field("retry-after")), (503, Some("1")), "{method}: {reply:?}");
+    }
+    assert_eq!(temporaries(&server), 0);
+    assert_eq!(server.site.read("folder/inner.txt"), b"inner\n");
+    locked.unlock().unwrap();
+    for (method, client) in &mut clients {
+        assert_eq!(client.request(method, "/folder/inner.txt", &[], b"z").status, 204);
+    }
+}
+
+#[test]
 fn what_a_client_wanted_that_is_gone_is_not_done_later() {
     let server = server(Site::sample(), "");
     let locked = lock(&server, "folder");

@@ -6,6 +6,7 @@ mod concurrent;
 mod crash;
 mod cut;
 mod folders;
+mod hanging;
 mod locked;
 mod order;
 mod readers;

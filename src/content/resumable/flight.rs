@@ -1,0 +1,60 @@
+//! A piece of an upload that is charged, and on its way to the disk: who counts what is stored waits until it is there.
+//! Process: worker, sealed; on helper threads. Trusts: nothing. Blocks: as long as another one writes a piece.
+//! The lock (flock) is that of the record: the part's own is taken for the whole request. Only who has the upload replaces
+//! its record, and never meanwhile.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+
+use super::id::{Kind, UploadId};
+use super::part::Place;
+use crate::content::locks::lock_patiently;
+use crate::content::temporary::is_still_named;
+use crate::sys::failure::OpenFailure;
+use crate::sys::file;
+
+/// Held from the charge of a piece to the end of its write. It begins under the locks of the sums, which a count has as well.
+pub(super) struct Flight {
+    _record: File,
+}
+
+impl Flight {
+    /// Begins one; `None` if the upload is gone.
+    ///
+    /// # Errors
+    /// As openat(2) and flock(2); WouldBlock if somebody counts for too long.
+    pub(super) fn begin(place: &Place) -> io::Result<Option<Self>> {
+        Ok(lock_record(&place.folder, place.id)?.map(|record| Self { _record: record }))
+    }
+}
+
+/// Waits until nothing of the upload with this part is in flight, which stays so until what is given is dropped.
+///
+/// # Errors
+/// As openat(2) and flock(2); WouldBlock if it takes too long.
+pub(in crate::content) fn await_landing(folder: &File, name: &[u8]) -> io::Result<Option<File>> {
+    match UploadId::of_name(name) {
+        Some((id, Kind::Part)) => lock_record(folder, id),
+        Some((_, Kind::Record)) | None => Ok(None),
+    }
+}
+
+/// The locked record of an upload; `None` if it has none.
+fn lock_record(folder: &File, id: UploadId) -> io::Result<Option<File>> {
+    let name = id.name(Kind::Record);
+    loop {
+        let record = match file::open_entry(folder.as_fd(), name.as_bytes()) {
+            Ok(record) => record,
+            Err(error) if OpenFailure::of(&error) == OpenFailure::Exhausted => return Err(error),
+            // It is not there, or it is none of ours.
+            Err(_) => return Ok(None),
+        };
+        if !lock_patiently(&record)? {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        if is_still_named(folder, &name, &record) {
+            return Ok(Some(record));
+        }
+    }
+}
