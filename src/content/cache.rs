@@ -210,7 +210,7 @@ impl Cache {
         response_of_small(prepared, validators)
     }
 
-    /// The answer that holds a large file, which is kept open; as for a small one.
+    /// The answer that holds a file that is sent from where it lies; a large one is kept open, under the same condition.
     pub(super) fn keep_large(
         &mut self,
         root: BorrowedFd<'_>,
@@ -223,7 +223,8 @@ impl Cache {
         let (validators, file) = (validators_of(&identity, now), Arc::new(file));
         let large = Large { identity, proof: Proof::default(), validators, content_type, file, is_used: true };
         let response = large.response();
-        if is_settled(&identity, now) && self.bytes_limit > 0 {
+        // A small one comes here when it was not in memory. By its next use it is, and is kept whole.
+        if is_settled(&identity, now) && self.bytes_limit > 0 && !self.takes(&identity) {
             self.key.clear();
             push_key(root, key, &mut self.key);
             self.large.put(self.key.as_slice().into(), large);

@@ -2,6 +2,7 @@
 //! Process: worker. The table is read before the seal, as /etc is out of reach behind it. Trusts: the system's table.
 
 use std::borrow::Cow;
+use std::cell::LazyCell;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
@@ -14,14 +15,26 @@ const UNKNOWN: &str = "application/octet-stream";
 /// The system's table: Debian's has 80 KiB. What is longer is no such table.
 const TABLE_LIMIT_BYTES: u64 = 1024 * 1024;
 
+/// So much room its text is read into, as Debian's needs.
+const USUAL_TABLE_BYTES: usize = 80 * 1024;
+
 /// About as many extensions Debian's has.
 const USUAL_EXTENSIONS: usize = 1500;
 
+/// Extensions in lower case; the values as they are sent.
+type Table = HashMap<Box<str>, Arc<str>>;
+
 /// Media types by the extension of a name.
-#[derive(Debug, Default)]
 pub struct MediaTypes {
-    /// Extensions in lower case; the values as they are sent.
-    of_system: HashMap<Box<str>, Arc<str>>,
+    /// The system's, made from its text when the first name is looked up: half a millisecond, which at the start each
+    /// worker would take from the first client, and a site of few types may never need.
+    of_system: LazyCell<Table, Box<dyn FnOnce() -> Table>>,
+}
+
+impl Default for MediaTypes {
+    fn default() -> Self {
+        Self { of_system: LazyCell::new(Box::new(Table::new)) }
+    }
 }
 
 impl MediaTypes {
@@ -38,29 +51,13 @@ impl MediaTypes {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             outcome => outcome?,
         };
-        let mut text = Vec::new();
+        let mut text = Vec::with_capacity(USUAL_TABLE_BYTES);
         file.take(TABLE_LIMIT_BYTES).read_to_end(&mut text)?;
-        Ok(Self::parse(&String::from_utf8_lossy(&text)))
+        Ok(Self::parse(text))
     }
 
-    /// Lines of a type and its extensions, as mime.types(5) has them. Of two types for an extension the last one holds.
-    /// Each worker does this at its start, before it serves: most types of the usual table have no extension, and are
-    /// passed over at once.
-    fn parse(text: &str) -> Self {
-        let mut of_system = HashMap::with_capacity(USUAL_EXTENSIONS);
-        for line in text.split('\n') {
-            let end = memchr::memchr(b'#', line.as_bytes()).unwrap_or(line.len());
-            let mut words = line.get(..end).unwrap_or_default().split_ascii_whitespace();
-            let (Some(media_type), Some(first)) = (words.next(), words.next()) else { continue };
-            if !is_media_type(media_type) {
-                continue;
-            }
-            let value: Arc<str> = with_charset(Cow::Borrowed(media_type)).into();
-            for extension in std::iter::once(first).chain(words) {
-                of_system.insert(extension.to_ascii_lowercase().into(), value.clone());
-            }
-        }
-        Self { of_system }
+    fn parse(text: Vec<u8>) -> Self {
+        Self { of_system: LazyCell::new(Box::new(move || table(&String::from_utf8_lossy(&text)))) }
     }
 
     /// The value of `Content-Type` for a file of this name. Text is declared to be UTF-8, as it is nearly everywhere.
@@ -73,6 +70,25 @@ impl MediaTypes {
         let guess = new_mime_guess::from_ext(extension).first_raw();
         guess.map_or(Cow::Borrowed(UNKNOWN), |guess| with_charset(Cow::Borrowed(guess)))
     }
+}
+
+/// Lines of a type and its extensions, as mime.types(5) has them. Of two types for an extension the last one holds. Most
+/// types of the usual table have no extension, and are passed over at once.
+fn table(text: &str) -> Table {
+    let mut table = HashMap::with_capacity(USUAL_EXTENSIONS);
+    for line in text.split('\n') {
+        let end = memchr::memchr(b'#', line.as_bytes()).unwrap_or(line.len());
+        let mut words = line.get(..end).unwrap_or_default().split_ascii_whitespace();
+        let (Some(media_type), Some(first)) = (words.next(), words.next()) else { continue };
+        if !is_media_type(media_type) {
+            continue;
+        }
+        let value: Arc<str> = with_charset(Cow::Borrowed(media_type)).into();
+        for extension in std::iter::once(first).chain(words) {
+            table.insert(extension.to_ascii_lowercase().into(), value.clone());
+        }
+    }
+    table
 }
 
 /// What follows the last dot of the last name; `None` if there is none that a table could have.
@@ -124,8 +140,9 @@ mod tests {
     #[test]
     fn the_table_of_the_system_goes_before_the_guess() {
         let types = MediaTypes::parse(
-            "# comment\n\napplication/x-mine\tmine PNG # more\ntext/x-ours ours\nno-type bad\n\
-             text/evil\u{7f} bad\na/b\nimage/png\npng/second ours2\nx/y ours2\n",
+            b"# comment\n\napplication/x-mine\tmine PNG # more\ntext/x-ours ours\nno-type bad\n\
+             text/evil\x7f bad\na/b\nimage/png\npng/second ours2\nx/y ours2\n"
+                .to_vec(),
         );
         let table = [
             ("a.mine", "application/x-mine"),

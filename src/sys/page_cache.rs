@@ -14,7 +14,12 @@ use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, TMPFS_MAGIC, fstatfs};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Residence {
     /// They are in memory.
-    Memory,
+    Memory {
+        /// And so is the byte behind them.
+        goes_on: bool,
+    },
+    /// The first one is, and the last one is not.
+    Begins,
     /// They are not, or nobody can tell: to read them may wait for a disk, or for another program or machine.
     Elsewhere,
     /// The file system can't tell, for any of its files, but is one that is read without asking.
@@ -22,21 +27,33 @@ pub enum Residence {
 }
 
 /// Where are these bytes? Asked of the first and of the last one, as a call for each page would cost more than to send
-/// them: the kernel reads ahead and forgets in larger runs.
+/// them: the kernel reads ahead and forgets in larger runs. The byte behind the last one is asked for in the same call, so
+/// that who goes on from there need not ask for the first one again (`begins`).
 #[must_use]
-pub fn residence(file: &File, offset: u64, count: usize) -> Residence {
-    let mut byte = [0];
+pub fn residence(file: &File, offset: u64, count: usize, begins: bool) -> Residence {
     let last = offset.saturating_add(count.saturating_sub(1) as u64);
     let is_one_page = offset / SMALLEST_PAGE_BYTES == last / SMALLEST_PAGE_BYTES;
-    for at in [Some(offset), Some(last).filter(|_| !is_one_page)].into_iter().flatten() {
-        match read_now(file, &mut byte, at) {
-            Ok(1..) => {}
-            Err(error) if error.kind() == io::ErrorKind::Unsupported && is_near(file) => return Residence::Near,
-            // 0: behind the end; or as Linux 5.9 and 5.10 say that they would have to wait.
-            Ok(0) | Err(_) => return Residence::Elsewhere,
-        }
+    let asks_first = !begins && !is_one_page;
+    if asks_first && let Some(answer) = unless_in_memory(file, read_now(file, &mut [0], offset)) {
+        return answer;
     }
-    Residence::Memory
+    let seen = read_now(file, &mut [0; 2], last);
+    let goes_on = matches!(seen, Ok(2..));
+    match unless_in_memory(file, seen) {
+        None => Residence::Memory { goes_on },
+        Some(Residence::Elsewhere) if !is_one_page => Residence::Begins,
+        Some(answer) => answer,
+    }
+}
+
+/// What a read that was not to wait says, unless it has brought something.
+fn unless_in_memory(file: &File, seen: io::Result<usize>) -> Option<Residence> {
+    match seen {
+        Ok(1..) => None,
+        Err(error) if error.kind() == io::ErrorKind::Unsupported && is_near(file) => Some(Residence::Near),
+        // 0: behind the end; or as Linux 5.9 and 5.10 say that they would have to wait.
+        Ok(0) | Err(_) => Some(Residence::Elsewhere),
+    }
 }
 
 /// No page is smaller, on any machine.
@@ -95,7 +112,7 @@ mod tests {
         file.write_all(&vec![7; bytes]).unwrap();
         file.sync_all().unwrap();
         posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED).unwrap();
-        (residence(&file, 0, 1) == Residence::Elsewhere).then_some(file)
+        (residence(&file, 0, 1, false) == Residence::Elsewhere).then_some(file)
     }
 
     #[test]
@@ -105,11 +122,14 @@ mod tests {
         let half = BYTES as u64 / 2;
         let mut content = vec![0; BYTES];
         assert_eq!(read_whole_now(&file, &mut content).unwrap_err().kind(), io::ErrorKind::WouldBlock);
-        assert_eq!(residence(&file, half, 1 << 20), Residence::Elsewhere);
+        assert_eq!(residence(&file, half, 1 << 20, false), Residence::Elsewhere);
+        assert_eq!(residence(&file, half, 1 << 20, true), Residence::Begins);
+        assert_eq!(residence(&file, half, 1, false), Residence::Elsewhere, "one page is asked for once");
         std::os::unix::fs::FileExt::read_exact_at(&file, &mut content, 0).unwrap();
-        assert_eq!(residence(&file, half, 1 << 20), Residence::Memory);
-        assert_eq!(residence(&file, half, BYTES / 2), Residence::Memory);
-        assert_eq!(residence(&file, half, BYTES / 2 + 1), Residence::Elsewhere, "behind the end");
+        assert_eq!(residence(&file, half, 1 << 20, false), Residence::Memory { goes_on: true });
+        assert_eq!(residence(&file, half, 1, false), Residence::Memory { goes_on: true });
+        assert_eq!(residence(&file, half, BYTES / 2, false), Residence::Memory { goes_on: false });
+        assert_eq!(residence(&file, half, BYTES / 2 + 1, false), Residence::Begins, "behind the end");
         content.fill(0);
         read_whole_now(&file, &mut content).unwrap();
         assert!(content.iter().all(|byte| *byte == 7));
@@ -120,7 +140,7 @@ mod tests {
         let Ok(mut file) = tempfile::tempfile_in("/dev/shm") else { return eprintln!("there is no /dev/shm here") };
         file.write_all(b"hello").unwrap();
         // Some kernel may learn to tell.
-        assert_ne!(residence(&file, 0, 5), Residence::Elsewhere);
+        assert_ne!(residence(&file, 0, 5, false), Residence::Elsewhere);
         let mut content = [0; 5];
         read_whole_now(&file, &mut content).unwrap();
         assert_eq!(&content, b"hello");

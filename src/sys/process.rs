@@ -198,9 +198,10 @@ pub fn be_nice(value: i32) {
     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, value) };
 }
 
-/// Gives the calling thread long turns on the processor, so that whoever is woken meanwhile and has shorter ones goes first;
-/// its share stays the same (sched_setattr(2), Linux 6.12; an older kernel takes no notice).
-pub fn be_patient(turn: Duration) {
+/// Gives the calling thread, and those that it starts from then on, long turns on the processor, so that whoever is woken
+/// meanwhile and has shorter ones goes first; its share stays the same (sched_setattr(2), Linux 6.12; an older kernel takes
+/// no notice). `None`: the turns that everybody has.
+pub fn be_patient(turn: Option<Duration>) {
     let mut attributes = MaybeUninit::<libc::sched_attr>::zeroed();
     #[allow(clippy::cast_possible_truncation, reason = "some dozen bytes")]
     let size = size_of::<libc::sched_attr>() as u32;
@@ -210,7 +211,7 @@ pub fn be_patient(turn: Duration) {
     let mut attributes = unsafe { attributes.assume_init() };
     // Somebody may have given the process a policy of its own: then this is not ours to change.
     if asked == 0 && attributes.sched_policy == libc::SCHED_OTHER.cast_unsigned() {
-        attributes.sched_runtime = u64::try_from(turn.as_nanos()).unwrap_or(u64::MAX);
+        attributes.sched_runtime = turn.map_or(0, |turn| u64::try_from(turn.as_nanos()).unwrap_or(u64::MAX));
         // SAFETY: the kernel reads a structure whose size it was told. If it refuses, the thread runs as before, which is no
         // error.
         unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };

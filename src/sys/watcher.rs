@@ -112,6 +112,12 @@ impl Watcher {
     /// Reads all that has happened, or says that it may be anything where that is too much to be read at once. An event
     /// is in the queue before the call that made it returns to its caller.
     ///
+    /// That epoll has told of a request, and in the same call not of this queue, spares nobody this read. It takes a list
+    /// of what may be ready, and then asks one after the other: a connection that was on that list for an older reason
+    /// (the second segment of the request before, a first event after it was added) is told of with a request that came
+    /// while the list was gone through, and a change that was made before that request, but after the list was taken, is
+    /// told of by the next call only. So is all that `recv` finds that came after epoll's return.
+    ///
     /// # Errors
     /// As read(2).
     pub fn changes(&mut self) -> io::Result<Changes> {

@@ -17,6 +17,9 @@ use crate::http::{CommonLines, HeadLimits, Schemes};
 use crate::log::{AccessLog, LatestLogs, Logs};
 use crate::stats::{Boards, Tally};
 
+/// How many bytes of a file a connection sends in one turn at most.
+pub(super) const TURN_BYTES: usize = 1024 * 1024;
+
 /// The worker's shared belongings.
 pub(super) struct Desk {
     /// The configuration of this generation.
@@ -67,7 +70,7 @@ pub(super) struct Desk {
     pub(super) verdicts: Verdicts,
     /// Is every answer the last of its connection, because this worker is about to end?
     pub(super) is_draining: bool,
-    /// How many bytes of a body a connection may send in one turn.
+    /// `TURN_BYTES`, or less in tests.
     pub(super) turn_bytes: usize,
 }
 
@@ -110,7 +113,7 @@ impl Desk {
             credentials: Arc::default(),
             verdicts: Verdicts::new()?,
             is_draining: false,
-            turn_bytes: 0,
+            turn_bytes: TURN_BYTES,
             config,
         })
     }

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::gathered::Gathered;
+use super::in_memory::InMemory;
 use crate::content::ErrorForm;
 use crate::http::{ChunkedDecoder, Facts};
 use crate::log::{Line, RequestLine};
@@ -212,9 +213,8 @@ pub(super) struct Sending {
     pub(super) rest: VecDeque<Body>,
     /// How much of `body` the transport has taken, if it is one in memory.
     pub(super) taken: usize,
-    /// Up to where the file that `body` is a part of is known to be in memory, in this turn; the greatest number if it is
-    /// sent without asking.
-    pub(super) in_memory_until: u64,
+    /// What of the file that `body` is a part of is known to be in memory.
+    pub(super) in_memory: InMemory,
     /// Does the transport hold back what does not fill a segment?
     pub(super) is_corked: bool,
     /// Does each piece need a chunk around it?
@@ -232,7 +232,17 @@ impl Sending {
     pub(super) fn new(body: Body, is_chunked: bool, then: Then, log: Option<Line>) -> Self {
         // Starting before the first of all parts, so that there is one way to go on from part to part.
         let (body, rest) = if let Body::Parts(parts) = body { (Body::Empty, parts) } else { (body, VecDeque::new()) };
-        Self { body, rest, taken: 0, in_memory_until: 0, is_corked: false, is_chunked, then, log, sent_bytes: 0 }
+        Self {
+            body,
+            rest,
+            taken: 0,
+            in_memory: InMemory::default(),
+            is_corked: false,
+            is_chunked,
+            then,
+            log,
+            sent_bytes: 0,
+        }
     }
 
     /// Goes on to the next part; false if there is none. Parts in memory are the few lines between other parts: they are
@@ -240,7 +250,7 @@ impl Sending {
     pub(super) fn next_part(&mut self, out: &mut Vec<u8>) -> bool {
         let Some(body) = self.rest.pop_front() else { return false };
         self.taken = 0;
-        self.forget_residence();
+        self.in_memory.forget();
         self.body = if let Body::Bytes(bytes) = &body {
             out.extend_from_slice(bytes);
             self.sent_bytes += bytes.len() as u64;
@@ -249,13 +259,6 @@ impl Sending {
             body
         };
         true
-    }
-
-    /// What is known of the file was known for this turn only; that nobody can tell, holds for the whole of it.
-    pub(super) fn forget_residence(&mut self) {
-        if self.in_memory_until != u64::MAX {
-            self.in_memory_until = 0;
-        }
     }
 }
 

@@ -22,6 +22,7 @@ mod grants;
 mod hand_over;
 mod handle;
 mod identify;
+mod in_memory;
 mod intake;
 mod introduce;
 mod obey;

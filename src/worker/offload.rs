@@ -29,12 +29,21 @@ const SOURCE_THREADS: usize = 2;
 const VERIFYING_THREADS: usize = 1;
 /// Tasks that wait for a thread, a pool. A connection has at most one, so this is also how many may be busy at once.
 const QUEUE_TASKS: usize = 4096;
-/// Nice value of the threads that compute: the event loop goes first.
+/// Nice value of the threads that compute (sources and passwords): the event loop goes first.
 const SOURCE_NICE: i32 = 10;
 
 /// How long a helper thread may run at a time while others want its processor: longer than the loop, which so goes first
 /// whenever something comes for it.
 const TURN: Duration = Duration::from_millis(20);
+
+/// Which threads a configuration has work for; those for the disk and for sources any has. Each costs a start some 100 µs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pools {
+    /// Somebody may write somewhere.
+    pub(super) content: bool,
+    /// Somebody has a password.
+    pub(super) verifying: bool,
+}
 
 /// What a helper thread does for a connection.
 pub(super) enum Task {
@@ -95,16 +104,21 @@ impl Offload {
     ///
     /// # Errors
     /// When the system has no more threads or descriptors.
-    pub(super) fn start() -> io::Result<Self> {
+    pub(super) fn start(pools: Pools) -> io::Result<Self> {
         let waker = Arc::new(Waker::new()?);
         let (report, done) = channel();
         let (is_nice, all_are_nice) = channel();
-        let common = (report, waker.clone(), is_nice);
-        let disk = start_pool("disk", DISK_THREADS, 0, &common)?;
-        let content = start_pool("content", CONTENT_THREADS, 0, &common)?;
-        let sources = start_pool("source", SOURCE_THREADS, SOURCE_NICE, &common)?;
-        let verifying = start_pool("verify", VERIFYING_THREADS, SOURCE_NICE, &common)?;
-        drop(common);
+        let common = (report, waker.clone());
+        // Threads have the turns of who starts them, and the seal forbids to change them later.
+        process::be_patient(Some(TURN));
+        // Those first that are waited for below: they get there while the others are being made.
+        let verifying =
+            start_pool("verify", VERIFYING_THREADS * usize::from(pools.verifying), &common, Some(&is_nice))?;
+        let sources = start_pool("source", SOURCE_THREADS, &common, Some(&is_nice))?;
+        drop(is_nice);
+        let disk = start_pool("disk", DISK_THREADS, &common, None)?;
+        let content = start_pool("content", CONTENT_THREADS * usize::from(pools.content), &common, None)?;
+        process::be_patient(None);
         // The seal forbids to change priorities, so each thread has done it before this returns: the last one that has
         // drops the last end of this channel. To wait for each before the next is started would cost a start its time.
         let _ = all_are_nice.recv();
@@ -189,18 +203,29 @@ impl Drop for Offload {
     }
 }
 
-/// What all threads have: where they report to, what wakes the loop then, and what each drops when it has its priority.
-type Common = (Sender<(Token, Outcome)>, Arc<Waker>, Sender<()>);
+/// What all threads have: where they report to, and what wakes the loop then.
+type Common = (Sender<(Token, Outcome)>, Arc<Waker>);
 
-fn start_pool(name: &str, threads: usize, nice: i32, common: &Common) -> io::Result<Arc<Queue<Assignment>>> {
+/// Starts the threads of a pool; those that compute drop `is_nice` when they have their lower priority. A pool without
+/// threads takes nothing.
+fn start_pool(
+    name: &str,
+    threads: usize,
+    common: &Common,
+    is_nice: Option<&Sender<()>>,
+) -> io::Result<Arc<Queue<Assignment>>> {
     let queue = Arc::new(Queue::new(QUEUE_TASKS));
+    if threads == 0 {
+        queue.close();
+    }
     for _ in 0..threads {
-        let (queue, (report, waker, is_nice)) = (queue.clone(), common.clone());
+        let (queue, (report, waker), is_nice) = (queue.clone(), common.clone(), is_nice.cloned());
         let builder = std::thread::Builder::new().name(name.to_owned()).stack_size(256 * 1024);
         builder.spawn(move || {
-            process::be_nice(nice);
-            process::be_patient(TURN);
-            drop(is_nice);
+            if let Some(is_nice) = is_nice {
+                process::be_nice(SOURCE_NICE);
+                drop(is_nice);
+            }
             work(&queue, &report, &waker);
         })?;
     }

@@ -33,13 +33,13 @@ impl<T> Queue<T> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds something at the end; gives it back if the queue is full.
+    /// Adds something at the end; gives it back if the queue is full or closed.
     ///
     /// # Errors
     /// The thing itself.
     pub(super) fn put(&self, thing: T) -> Result<(), T> {
         let inner = self.lock();
-        if inner.waiting.len() >= self.limit {
+        if inner.waiting.len() >= self.limit || inner.is_closed {
             return Err(thing);
         }
         self.append(inner, thing);
@@ -113,6 +113,7 @@ mod tests {
         assert!(taken.iter().take(1000).eq(0..1000));
         queue.close();
         thread.join().unwrap();
+        assert_eq!(queue.put(5), Err(5), "nobody takes it any more");
     }
 
     #[test]

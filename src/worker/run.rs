@@ -9,7 +9,7 @@ use super::acceptor::Acceptor;
 use super::desk::Desk;
 use super::event_loop::EventLoop;
 use super::grants::Grants;
-use super::offload::Offload;
+use super::offload::{Offload, Pools};
 use super::sandbox::Seal;
 use super::seccomp::Needs;
 use super::sweep::Sweeper;
@@ -86,7 +86,8 @@ pub(super) fn seal(heritage: &Heritage, logs: &LatestLogs) -> Result<Sealed, Box
     // 4. Landlock, before any thread exists: it binds the calling thread and its children.
     let mut seal = sandbox::seal_filesystem(&grants, config.sandbox)?;
     // 5. The helper threads, before the filter that forbids to make any.
-    let offload = Offload::start()?;
+    let verifying = heritage.credentials.iter().any(|(_, of_site)| of_site.takes_passwords());
+    let offload = Offload::start(Pools { content: config.sites.can_write(), verifying })?;
     let sweeper = Sweeper::start_if_needed(heritage, logs)?;
     // 6. No process and no thread more, and then the system call filter, on every thread.
     if config.sandbox != Sandbox::Off {

@@ -7,7 +7,7 @@ use super::desk::Desk;
 use super::exchange::{Sending, Then};
 use super::transport::Transferred;
 use crate::message::{Body, PIECE_BYTES};
-use crate::sys::page_cache::{self, Residence};
+use crate::sys::page_cache;
 
 /// A part of a file up to this size is copied behind the head before it: that costs less than a second call to send, and
 /// to read it tells at once whether it is in memory.
@@ -179,7 +179,6 @@ impl Connection {
     /// A file goes out without passing through our memory, one turn's share at a time.
     fn send_file(&mut self, desk: &mut Desk) -> Flow {
         let State::SendReply(sending) = &mut self.state else { return Flow::Close(CloseReason::Aborted) };
-        let known_until = sending.in_memory_until;
         let Body::File { file, offset, length } = &mut sending.body else { return Flow::Next };
         if *length == 0 {
             return self.end_body(desk);
@@ -187,16 +186,9 @@ impl Connection {
         if !self.can_send {
             return Flow::Wait;
         }
-        let mut share = usize::try_from(*length).unwrap_or(usize::MAX).min(desk.turn_bytes);
-        if let Some(known) = known_until.checked_sub(*offset).filter(|known| *known > 0) {
-            share = share.min(usize::try_from(known).unwrap_or(usize::MAX));
-        } else {
-            match page_cache::residence(file, *offset, share) {
-                Residence::Memory => sending.in_memory_until = *offset + share as u64,
-                Residence::Near => sending.in_memory_until = u64::MAX,
-                Residence::Elsewhere => return self.fetch(desk),
-            }
-        }
+        let residence = |offset, count, begins| page_cache::residence(file, offset, count, begins);
+        let ready = sending.in_memory.ready(residence, *offset, *length, desk.turn_bytes, desk.monotonic_ms);
+        let Some(share) = ready else { return self.fetch(desk) };
         match self.transport.send_file(file, *offset, share) {
             Transferred::Bytes(count) => {
                 *offset += count as u64;
@@ -213,8 +205,7 @@ impl Connection {
                 if has_more { Flow::Yield } else { Flow::Next }
             }
             Transferred::Later => {
-                // Until there is room, the kernel may have forgotten the file again.
-                sending.forget_residence();
+                sending.in_memory.forget();
                 self.can_send = false;
                 Flow::Wait
             }

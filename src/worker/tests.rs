@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::connection::{Connection, Flow, State, Step, Token};
 use super::desk::Desk;
-use super::offload::{Offload, Outcome};
+use super::offload::{Offload, Outcome, Pools};
 use super::transport::{Transferred, Transport};
 use crate::config::{AccessRule, AccessRules, Config, Durability, Verb, Verbs};
 use crate::content::{MediaTypes, Now};
@@ -95,7 +95,7 @@ pub(super) fn desk_of(config: Config) -> Desk {
     let roots = Arc::new(config.sites.try_map(|site| open_root(&site.root)).unwrap());
     let boards = Boards { started: 0, service: Box::leak(Box::default()), seal: String::new(), slots: Vec::new() };
     let logs = Logs::open(&config.log).unwrap();
-    let offload = Offload::start().unwrap();
+    let offload = Offload::start(Pools { content: true, verifying: true }).unwrap();
     let mut desk =
         Desk::new(Arc::new(config), roots, boards, MediaTypes::default(), offload, LatestLogs::new(logs), now).unwrap();
     desk.cache.hear_from(Watcher::new().ok());

@@ -127,6 +127,30 @@ fn a_cold_file_is_sent_as_it_is() {
 }
 
 #[test]
+fn a_small_file_that_was_cold_is_kept_whole_once_it_is_read() {
+    const TEST: &str = "a_small_file_that_was_cold_is_kept_whole_once_it_is_read";
+    let Some(site) = site_on_disk(TEST) else { return };
+    site.write("small.txt", "small\n");
+    site.settle();
+    let server = Server::with(site, &format!("workers = 1\n{EVERYTHING}"));
+    forget(&server.site.path("small.txt"));
+    let get = |client: &mut Client| assert_eq!(client.get("/small.txt").body, b"small\n");
+    let mut client = server.connect();
+    for _ in 0..3 {
+        get(&mut client);
+    }
+    let Some(trace) = trace_of(&server, &[], |client| {
+        get(client);
+        get(client);
+    }) else {
+        return;
+    };
+    for call in ["preadv2(", "sendfile("] {
+        assert!(!trace.contains(call), "{call} of a file that is asked for again and again:\n{trace}");
+    }
+}
+
+#[test]
 fn files_of_which_nobody_can_tell_where_they_are_are_read_by_helper_threads() {
     const TEST: &str = "files_of_which_nobody_can_tell_where_they_are_are_read_by_helper_threads";
     let site = Site::empty();
