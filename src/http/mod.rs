@@ -4,6 +4,7 @@
 
 mod audience;
 mod authorization;
+mod bytes;
 mod chunked;
 mod conditional;
 mod cross_site;

@@ -1,10 +1,11 @@
-//! Box `http_parse`: the bytes of a head become a `Head` and its `Fields`. The one door to `httparse`.
+//! Box `http_parse`: the bytes of a head become a `Head` and its `Fields`.
 //! Process: worker, sealed. Trusts: nothing. Blocks: never. Fails with: 400, 414, 431, 505.
-//! RFC 9112 sections 2 to 5. What httparse lets through and the RFC does not is refused here and in `validate`.
+//! RFC 9112 sections 2 to 5, in one walk over the bytes: a line is read where it is well-formed, and only one that is not
+//! is looked at again, to say why. Own code because parsers that others have written take a bare LF, or read each line
+//! twice; `tests/fuzz` holds it against one of them.
 
-use std::ops::Range;
-
-use crate::message::{FIELD_LIMIT, Fields, Method, Refusal, Status};
+use super::bytes::{TARGET, TOKEN, count_of_value, trim_white_space};
+use crate::message::{Fields, Method, Refusal, Status};
 
 /// Empty lines before a request line that are skipped (RFC 9112 section 2.2 asks for at least one).
 const LEADING_EMPTY_LINES: usize = 4;
@@ -32,12 +33,12 @@ pub enum Parsed<'b> {
 /// A head whose lines are well-formed; whether they make sense together is for `validate` to say.
 #[derive(Debug)]
 pub struct Head<'b> {
-    /// The whole request line, for the log.
-    pub line: &'b str,
+    /// The whole request line, for the log. It and its parts are ASCII; nobody on the hot path has to know.
+    pub line: &'b [u8],
     /// The method as it was sent.
-    pub method: &'b str,
-    /// The target as it was sent: visible ASCII.
-    pub target: &'b str,
+    pub method: &'b [u8],
+    /// The target as it was sent: visible.
+    pub target: &'b [u8],
     /// The minor version: 0, or 1 for every higher 1.x (RFC 9110 section 2.5).
     pub minor_version: u8,
 }
@@ -52,29 +53,53 @@ impl Head<'_> {
 
 /// Reads one head from the start of `bytes`; its field lines go to `fields`.
 ///
-/// The answer depends on the bytes alone and never on how many of them came at once: lines are judged in order.
+/// The answer depends on the bytes alone and never on how many of them came at once: lines are judged in order, each
+/// when all of it is there.
 ///
 /// # Errors
 /// A closing refusal, for after a malformed head nobody knows where the next request starts.
 #[doc(alias = "http_parse")]
 pub fn parse<'b>(bytes: &'b [u8], limits: HeadLimits, fields: &mut Fields<'b>) -> Result<Parsed<'b>, Refusal> {
     let Some(start) = skip_empty_lines(bytes)? else { return Ok(Parsed::Incomplete) };
-    let head = bytes.get(start..).unwrap_or_default();
-    let Some(lines) = find_lines(head, limits)? else { return Ok(Parsed::Incomplete) };
-    parse_fields(head.get(lines.fields).unwrap_or_default(), lines.count, limits, fields)?;
-    Ok(Parsed::Complete(lines.head, start + lines.bytes))
+    let bytes = bytes.get(start..).unwrap_or_default();
+    let Some((head, mut next)) = read_request_line(bytes) else {
+        return judge(bytes, 0, limits, malformed_request_line).map(|()| Parsed::Incomplete);
+    };
+    check_request_line(&head, limits)?;
+    let mut count = 0;
+    loop {
+        let rest = bytes.get(next..).unwrap_or_default();
+        if let Some((name, value, used)) = read_field_line(rest) {
+            check_head_bytes(next + used, limits)?;
+            count += 1;
+            if count > limits.fields || !fields.push(name, value) {
+                return Err(too_many_fields(limits));
+            }
+            next += used;
+        } else if rest.starts_with(b"\r\n") {
+            check_head_bytes(next + 2, limits)?;
+            return Ok(Parsed::Complete(head, start + next + 2));
+        } else {
+            return judge(bytes, next, limits, |_| malformed_field_line()).map(|()| Parsed::Incomplete);
+        }
+    }
 }
 
-/// A head cut into its lines.
-struct Lines<'b> {
-    /// What the request line says.
-    head: Head<'b>,
-    /// Where the field lines are, with the blank line behind them.
-    fields: Range<usize>,
-    /// How many they are.
-    count: usize,
-    /// How long all of it is.
-    bytes: usize,
+/// The fields of a trailer section, which ends with its blank line; nothing at all is no section (RFC 9112 section
+/// 7.1.2).
+///
+/// # Errors
+/// As for the fields of a head.
+pub fn parse_trailers<'b>(section: &'b [u8], limits: HeadLimits, fields: &mut Fields<'b>) -> Result<(), Refusal> {
+    let (mut rest, mut count) = (section, 0);
+    while let Some((name, value, used)) = read_field_line(rest) {
+        count += 1;
+        if count > limits.fields || !fields.push(name, value) {
+            return Err(too_many_fields(limits));
+        }
+        rest = rest.get(used..).unwrap_or_default();
+    }
+    if rest == b"\r\n" || section.is_empty() { Ok(()) } else { Err(malformed_field_line()) }
 }
 
 /// How many leading bytes are empty lines; `None` if that can't be told yet.
@@ -95,88 +120,29 @@ fn skip_empty_lines(bytes: &[u8]) -> Result<Option<usize>, Refusal> {
     }
 }
 
-fn bare_line_ending() -> Refusal {
-    Refusal::closing(Status::BAD_REQUEST, "A line of the request head must end with CRLF, not with LF or CR alone.")
-}
-
-/// Walks the lines up to the blank one. Every line feed must follow a carriage return (RFC 9112 section 2.2 lets a
-/// recipient take a bare LF; a proxy in front that doesn't would see other requests than we do).
-fn find_lines(head: &[u8], limits: HeadLimits) -> Result<Option<Lines<'_>>, Refusal> {
-    // The longest request line that can hold an allowed target: method, two spaces and version are at most this long.
-    const AROUND_TARGET_BYTES: usize = 64;
-    let mut request_line = None;
-    let (mut line_start, mut count) = (0, 0);
-    loop {
-        let rest = head.get(line_start..).unwrap_or_default();
-        let found = memchr::memchr(b'\n', rest);
-        let line_bytes = found.unwrap_or(rest.len());
-        if request_line.is_none() && line_bytes > limits.target_bytes + AROUND_TARGET_BYTES {
-            return Err(target_too_long(limits));
-        }
-        if line_start + line_bytes >= limits.head_bytes {
-            let detail = format!("The request head is longer than {} bytes.", limits.head_bytes);
-            return Err(Refusal::closing(Status::REQUEST_HEADER_FIELDS_TOO_LARGE, detail));
-        }
-        let Some(line_feed) = found else { return Ok(None) };
-        let Some(line) = rest.get(..line_feed).and_then(|line| line.strip_suffix(b"\r")) else {
-            return Err(bare_line_ending());
-        };
-        let next = line_start + line_feed + 1;
-        match request_line.take() {
-            // Judged as soon as it is there, so that a wrong one is answered before its fields arrive.
-            None => request_line = Some((parse_request_line(line, limits)?, next)),
-            Some((head, fields_start)) if line.is_empty() => {
-                return Ok(Some(Lines { head, fields: fields_start..next, count, bytes: next }));
-            }
-            more => {
-                count += 1;
-                request_line = more;
-            }
-        }
-        line_start = next;
-    }
-}
-
-fn target_too_long(limits: HeadLimits) -> Refusal {
-    let detail = format!("The request target is longer than {} bytes.", limits.target_bytes);
-    Refusal::closing(Status::URI_TOO_LONG, detail)
-}
-
-/// `method SP target SP HTTP/d.d` (RFC 9112 section 3).
-fn parse_request_line(line: &[u8], limits: HeadLimits) -> Result<Head<'_>, Refusal> {
-    let malformed = |detail| Refusal::closing(Status::BAD_REQUEST, detail);
-    let Ok(line) = std::str::from_utf8(line) else {
-        return Err(malformed("The request line holds bytes that are not ASCII; percent-encode them."));
+/// `method SP target SP HTTP/1.d CRLF` (RFC 9112 section 3), and how long it is; `None` if that is not what stands there.
+fn read_request_line(bytes: &[u8]) -> Option<(Head<'_>, usize)> {
+    let method_end = TOKEN.count(bytes);
+    let target_start = method_end + 1;
+    let target_end = target_start + TARGET.count(bytes.get(target_start..)?);
+    let line_end = target_end + VERSION_BYTES;
+    let (b" ", [b' ', version @ ..]) = (bytes.get(method_end..target_start)?, bytes.get(target_end..line_end)?) else {
+        return None;
     };
-    let Some((method, target, version)) = split_in_three(line) else {
-        return Err(malformed("The request line must be: method, one space, target, one space, HTTP/1.1."));
-    };
-    if method.is_empty() || !method.bytes().all(is_token_byte) {
-        return Err(malformed("The method must be a token, such as GET."));
-    }
-    if target.is_empty() || !target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
-        return Err(malformed(
-            "The request target must be visible ASCII without '#'; percent-encode other characters.",
-        ));
-    }
-    let minor_version = parse_version(version)?;
-    if target.len() > limits.target_bytes {
-        return Err(target_too_long(limits));
-    }
-    Ok(Head { line, method, target, minor_version })
+    let is_some = method_end > 0 && target_end > target_start;
+    let minor_version = parse_version(version).ok().filter(|_| is_some)?;
+    let b"\r\n" = bytes.get(line_end..line_end + 2)? else { return None };
+    let (method, target) = (bytes.get(..method_end)?, bytes.get(target_start..target_end)?);
+    let line = bytes.get(..line_end)?;
+    Some((Head { line, method, target, minor_version }, line_end + 2))
 }
 
-/// The parts between exactly two spaces. On the hot path: `str::split` takes several times as long for a line so short.
-fn split_in_three(line: &str) -> Option<(&str, &str, &str)> {
-    let first = memchr::memchr(b' ', line.as_bytes())?;
-    let last = memchr::memrchr(b' ', line.as_bytes())?;
-    let (method, target, version) = (line.get(..first)?, line.get(first + 1..last)?, line.get(last + 1..)?);
-    memchr::memchr(b' ', target.as_bytes()).is_none().then_some((method, target, version))
-}
+/// The space before the version, and the version.
+const VERSION_BYTES: usize = " HTTP/1.1".len();
 
 /// Only major version 1 is spoken here; a higher minor one is read as 1.1.
-fn parse_version(version: &str) -> Result<u8, Refusal> {
-    match version.as_bytes() {
+fn parse_version(version: &[u8]) -> Result<u8, Refusal> {
+    match version {
         [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor] if minor.is_ascii_digit() => Ok(u8::from(*minor != b'0')),
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
             Err(Refusal::closing(Status::HTTP_VERSION_NOT_SUPPORTED, "Only HTTP/1.1 and HTTP/1.0 are spoken here."))
@@ -185,60 +151,105 @@ fn parse_version(version: &str) -> Result<u8, Refusal> {
     }
 }
 
-/// A byte of a token (RFC 9110 section 5.6.2).
-pub(super) fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+/// `name ":" OWS value OWS CRLF` (RFC 9112 section 5) as name, value and length; `None` if that is not what stands there:
+/// a line folded into the next, white space before the colon, and a control character are refused.
+fn read_field_line(bytes: &[u8]) -> Option<(&[u8], &[u8], usize)> {
+    let name_bytes = TOKEN.count(bytes);
+    let (name, rest) = bytes.split_at_checked(name_bytes)?;
+    let [b':', rest @ ..] = rest else { return None };
+    let (value, rest) = rest.split_at_checked(count_of_value(rest))?;
+    let is_line = name_bytes > 0 && rest.starts_with(b"\r\n");
+    is_line.then(|| (name, trim_white_space(value), name_bytes + 1 + value.len() + 2))
 }
 
-/// The fields of a trailer section, which ends with its blank line; nothing at all is no section (RFC 9112 section
-/// 7.1.2).
-///
-/// # Errors
-/// As for the fields of a head.
-pub fn parse_trailers<'b>(section: &'b [u8], limits: HeadLimits, fields: &mut Fields<'b>) -> Result<(), Refusal> {
-    if section.is_empty() { Ok(()) } else { parse_fields(section, FIELD_LIMIT, limits, fields) }
+/// The request line keeps to the limits. Judged as soon as it is there, so that a wrong one is answered before its fields
+/// arrive.
+fn check_request_line(head: &Head<'_>, limits: HeadLimits) -> Result<(), Refusal> {
+    if is_too_long_for_target(head.line.len() + 1, limits) {
+        return Err(target_too_long(limits));
+    }
+    check_head_bytes(head.line.len() + 2, limits)?;
+    if head.target.len() > limits.target_bytes { Err(target_too_long(limits)) } else { Ok(()) }
 }
 
-/// Reads this many field lines. Most heads have few, and room for as many as are allowed costs more to make than they
-/// to read.
-fn parse_fields<'b>(bytes: &'b [u8], count: usize, limits: HeadLimits, fields: &mut Fields<'b>) -> Result<(), Refusal> {
-    const FEW: usize = 16;
-    if count <= FEW {
-        read_lines(bytes, &mut [httparse::EMPTY_HEADER; FEW], limits, fields)
-    } else {
-        read_lines(bytes, &mut [httparse::EMPTY_HEADER; FIELD_LIMIT], limits, fields)
+/// A head of so many bytes keeps to the limit.
+fn check_head_bytes(bytes: usize, limits: HeadLimits) -> Result<(), Refusal> {
+    if bytes > limits.head_bytes { Err(head_too_long(limits)) } else { Ok(()) }
+}
+
+/// Can a request line of so many bytes not hold an allowed target?
+fn is_too_long_for_target(line_bytes: usize, limits: HeadLimits) -> bool {
+    // Method, two spaces and version are at most this long.
+    const AROUND_TARGET_BYTES: usize = 64;
+    line_bytes > limits.target_bytes + AROUND_TARGET_BYTES
+}
+
+/// Says of a line that could not be read whether it is not all there yet, too long, or `wrong`. Every line feed must
+/// follow a carriage return (RFC 9112 section 2.2 lets a recipient take a bare LF; a proxy in front that doesn't would see
+/// other requests than we do).
+#[cold]
+fn judge(head: &[u8], start: usize, limits: HeadLimits, wrong: impl FnOnce(&[u8]) -> Refusal) -> Result<(), Refusal> {
+    let rest = head.get(start..).unwrap_or_default();
+    let line_feed = memchr::memchr(b'\n', rest);
+    let line_bytes = line_feed.unwrap_or(rest.len());
+    if start == 0 && is_too_long_for_target(line_bytes, limits) {
+        return Err(target_too_long(limits));
+    }
+    check_head_bytes(start + line_bytes + 1, limits)?;
+    match line_feed.and_then(|end| rest.get(..end)).map(|line| line.strip_suffix(b"\r")) {
+        None => Ok(()),
+        Some(None) => Err(bare_line_ending()),
+        Some(Some(line)) => Err(wrong(line)),
     }
 }
 
-/// Field lines by httparse: it refuses obs-fold, white space before the colon, and control characters.
-fn read_lines<'b>(
-    bytes: &'b [u8],
-    room: &mut [httparse::Header<'b>],
-    limits: HeadLimits,
-    fields: &mut Fields<'b>,
-) -> Result<(), Refusal> {
-    let too_many = || {
-        let detail = format!("The request has more than {} field lines.", limits.fields);
-        Refusal::closing(Status::REQUEST_HEADER_FIELDS_TOO_LARGE, detail)
+/// What is wrong with a line that `read_request_line` does not read.
+fn malformed_request_line(line: &[u8]) -> Refusal {
+    let malformed = |detail| Refusal::closing(Status::BAD_REQUEST, detail);
+    if std::str::from_utf8(line).is_err() {
+        return malformed("The request line holds bytes that are not ASCII; percent-encode them.");
+    }
+    let mut parts = line.split(|&byte| byte == b' ');
+    let (Some(method), Some(target), Some(version), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return malformed("The request line must be: method, one space, target, one space, HTTP/1.1.");
     };
-    match httparse::parse_headers(bytes, room) {
-        Ok(httparse::Status::Complete((_, lines))) => {
-            if lines.len() > limits.fields {
-                return Err(too_many());
-            }
-            for line in lines {
-                if !fields.push(line.name, line.value) {
-                    return Err(too_many());
-                }
-            }
-            Ok(())
-        }
-        Err(httparse::Error::TooManyHeaders) => Err(too_many()),
-        Ok(httparse::Status::Partial) | Err(_) => Err(Refusal::closing(
-            Status::BAD_REQUEST,
-            "A field line must be: name, colon, value; without space before the colon, folded lines or control characters.",
-        )),
+    if method.is_empty() || TOKEN.count(method) < method.len() {
+        return malformed("The method must be a token, such as GET.");
     }
+    if target.is_empty() || TARGET.count(target) < target.len() {
+        return malformed("The request target must be visible ASCII without '#'; percent-encode other characters.");
+    }
+    parse_version(version).err().unwrap_or_else(bare_line_ending)
+}
+
+fn malformed_field_line() -> Refusal {
+    Refusal::closing(
+        Status::BAD_REQUEST,
+        "A field line must be: name, colon, value; without space before the colon, folded lines or control characters.",
+    )
+}
+
+fn bare_line_ending() -> Refusal {
+    Refusal::closing(Status::BAD_REQUEST, "A line of the request head must end with CRLF, not with LF or CR alone.")
+}
+
+#[cold]
+fn target_too_long(limits: HeadLimits) -> Refusal {
+    let detail = format!("The request target is longer than {} bytes.", limits.target_bytes);
+    Refusal::closing(Status::URI_TOO_LONG, detail)
+}
+
+#[cold]
+fn head_too_long(limits: HeadLimits) -> Refusal {
+    let detail = format!("The request head is longer than {} bytes.", limits.head_bytes);
+    Refusal::closing(Status::REQUEST_HEADER_FIELDS_TOO_LARGE, detail)
+}
+
+#[cold]
+fn too_many_fields(limits: HeadLimits) -> Refusal {
+    let detail = format!("The request has more than {} field lines.", limits.fields);
+    Refusal::closing(Status::REQUEST_HEADER_FIELDS_TOO_LARGE, detail)
 }
 
 #[cfg(test)]
@@ -252,7 +263,8 @@ mod tests {
         match parse(bytes, LIMITS, &mut fields) {
             Ok(Parsed::Incomplete) => "incomplete".into(),
             Ok(Parsed::Complete(head, used)) => {
-                format!("{} {} 1.{} {} {used}", head.method, head.target, head.minor_version, fields.iter().count())
+                let (method, target) = (head.method.escape_ascii(), head.target.escape_ascii());
+                format!("{method} {target} 1.{} {} {used}", head.minor_version, fields.iter().count())
             }
             Err(refusal) => refusal.status.code().to_string(),
         }
