@@ -11,8 +11,6 @@ pub(super) const TOKEN: Class = Class(1);
 pub(super) const TARGET: Class = Class(2);
 /// A byte of a `reg-name` that stands for itself (RFC 3986 section 3.2.2).
 pub(super) const HOST: Class = Class(4);
-/// What the value of a field is made of: all but control characters, among which a tab is none (RFC 9110 section 5.5).
-const VALUE: Class = Class(8);
 
 const CLASSES: [u8; 256] = {
     let mut classes = [0; 256];
@@ -25,8 +23,7 @@ const CLASSES: [u8; 256] = {
         let is_host = is_alphanumeric || is_one_of(it, b"-._~!$&'()*+,;=");
         let class = (is_token as u8 * TOKEN.0)
             | ((it.is_ascii_graphic() && it != b'#') as u8 * TARGET.0)
-            | (is_host as u8 * HOST.0)
-            | ((!it.is_ascii_control() || it == b'\t') as u8 * VALUE.0);
+            | (is_host as u8 * HOST.0);
         #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
         {
             classes[byte] = class;
@@ -58,15 +55,6 @@ impl Class {
     }
 }
 
-/// How many bytes of a field's value stand at the beginning. Values can be long, and nearly all of them are plain: eight
-/// bytes at once are asked whether one of them is a control character.
-pub(super) fn count_of_value(bytes: &[u8]) -> usize {
-    let (eights, _) = bytes.as_chunks::<8>();
-    let is_plain = |eight: &&[u8; 8]| !eight.iter().fold(false, |found, byte| found | byte.is_ascii_control());
-    let plain = eights.iter().take_while(is_plain).count() * 8;
-    plain + VALUE.count(bytes.get(plain..).unwrap_or_default())
-}
-
 /// Without the optional white space around it, which is space and tab only (RFC 9110 section 5.6.3).
 pub(super) fn trim_white_space(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
@@ -87,18 +75,5 @@ mod tests {
         assert_eq!(bare(TOKEN), "!#$%&'*+-.^_`|~");
         assert_eq!(bare(HOST), "!$&'()*+,-.;=_~");
         assert_eq!(bare(TARGET), "!\"$%&'()*+,-./:;<=>?@[\\]^_`{|}~");
-        assert_eq!(all(VALUE).chars().count(), 256 - 32);
-        assert!(VALUE.has(b'\t') && !VALUE.has(127) && VALUE.has(128));
-    }
-
-    #[test]
-    fn the_end_of_a_value_is_found_wherever_it_is() {
-        for length in 0..40 {
-            let mut value = vec![b'v'; length];
-            value.insert(length / 2, b'\t');
-            assert_eq!(count_of_value(&value), length + 1);
-            value.extend_from_slice(b"\r\nmore");
-            assert_eq!(count_of_value(&value), length + 1);
-        }
     }
 }

@@ -1,14 +1,13 @@
-//! Box `http_parse`: the bytes of a head become a `Head` and its `Fields`.
+//! Box `http_parse`: the bytes of a head become a `Head` and its `Fields`. The one door to `httparse`.
 //! Process: worker, sealed. Trusts: nothing. Blocks: never. Fails with: 400, 414, 431, 505.
-//! RFC 9112 sections 2 to 5, in one walk over the bytes: a line is read where it is well-formed, and only one that is not
-//! is looked at again, to say why. Own code because parsers that others have written take a bare LF, or read each line
-//! twice; `tests/fuzz` holds it against one of them.
+//! RFC 9112 sections 2 to 5. A whole head that is in order, as nearly all are, is read by httparse in one walk; what it
+//! lets through and the RFC does not, is refused here and in `validate`. Any other head goes line by line (`lines.rs`).
 
-use super::bytes::{TARGET, TOKEN, count_of_value, trim_white_space};
-use crate::message::{Fields, Method, Refusal, Status};
+use std::mem::MaybeUninit;
 
-/// Empty lines before a request line that are skipped (RFC 9112 section 2.2 asks for at least one).
-const LEADING_EMPTY_LINES: usize = 4;
+use super::bytes::TARGET;
+use super::lines;
+use crate::message::{Fields, Method, Refusal};
 
 /// How much of a head is taken.
 #[derive(Debug, Clone, Copy)]
@@ -53,214 +52,64 @@ impl Head<'_> {
 
 /// Reads one head from the start of `bytes`; its field lines go to `fields`.
 ///
-/// The answer depends on the bytes alone and never on how many of them came at once: lines are judged in order, each
-/// when all of it is there.
+/// The answer depends on the bytes alone and never on how many of them came at once: lines are judged in order, and a whole
+/// head that is read at once is one that has nothing wrong in any line.
 ///
 /// # Errors
 /// A closing refusal, for after a malformed head nobody knows where the next request starts.
 #[doc(alias = "http_parse")]
 pub fn parse<'b>(bytes: &'b [u8], limits: HeadLimits, fields: &mut Fields<'b>) -> Result<Parsed<'b>, Refusal> {
-    let Some(start) = skip_empty_lines(bytes)? else { return Ok(Parsed::Incomplete) };
-    let bytes = bytes.get(start..).unwrap_or_default();
-    let Some((head, mut next)) = read_request_line(bytes) else {
-        return judge(bytes, 0, limits, malformed_request_line).map(|()| Parsed::Incomplete);
-    };
-    check_request_line(&head, limits)?;
-    let mut count = 0;
-    loop {
-        let rest = bytes.get(next..).unwrap_or_default();
-        if let Some((name, value, used)) = read_field_line(rest) {
-            check_head_bytes(next + used, limits)?;
-            count += 1;
-            if count > limits.fields || !fields.push(name, value) {
-                return Err(too_many_fields(limits));
-            }
-            next += used;
-        } else if rest.starts_with(b"\r\n") {
-            check_head_bytes(next + 2, limits)?;
-            return Ok(Parsed::Complete(head, start + next + 2));
-        } else {
-            return judge(bytes, next, limits, |_| malformed_field_line()).map(|()| Parsed::Incomplete);
-        }
+    match parse_at_once(bytes, limits, fields) {
+        Some((head, used)) => Ok(Parsed::Complete(head, used)),
+        None => lines::parse(bytes, limits, fields),
     }
 }
 
-/// The fields of a trailer section, which ends with its blank line; nothing at all is no section (RFC 9112 section
-/// 7.1.2).
-///
-/// # Errors
-/// As for the fields of a head.
-pub fn parse_trailers<'b>(section: &'b [u8], limits: HeadLimits, fields: &mut Fields<'b>) -> Result<(), Refusal> {
-    let (mut rest, mut count) = (section, 0);
-    while let Some((name, value, used)) = read_field_line(rest) {
-        count += 1;
-        if count > limits.fields || !fields.push(name, value) {
-            return Err(too_many_fields(limits));
-        }
-        rest = rest.get(used..).unwrap_or_default();
-    }
-    if rest == b"\r\n" || section.is_empty() { Ok(()) } else { Err(malformed_field_line()) }
-}
-
-/// How many leading bytes are empty lines; `None` if that can't be told yet.
-fn skip_empty_lines(bytes: &[u8]) -> Result<Option<usize>, Refusal> {
-    let mut start = 0;
-    for _ in 0..LEADING_EMPTY_LINES {
-        match bytes.get(start..).unwrap_or_default() {
-            [] | [b'\r'] => return Ok(None),
-            [b'\r', b'\n', ..] => start += 2,
-            [b'\n' | b'\r', ..] => return Err(bare_line_ending()),
-            _ => return Ok(Some(start)),
-        }
-    }
-    match bytes.get(start) {
-        None => Ok(None),
-        Some(b'\r' | b'\n') => Err(Refusal::closing(Status::BAD_REQUEST, "Too many empty lines before a request.")),
-        Some(_) => Ok(Some(start)),
-    }
-}
-
-/// `method SP target SP HTTP/1.d CRLF` (RFC 9112 section 3), and how long it is; `None` if that is not what stands there.
-fn read_request_line(bytes: &[u8]) -> Option<(Head<'_>, usize)> {
-    let method_end = TOKEN.count(bytes);
-    let target_start = method_end + 1;
-    let target_end = target_start + TARGET.count(bytes.get(target_start..)?);
-    let line_end = target_end + VERSION_BYTES;
-    let (b" ", [b' ', version @ ..]) = (bytes.get(method_end..target_start)?, bytes.get(target_end..line_end)?) else {
-        return None;
-    };
-    let is_some = method_end > 0 && target_end > target_start;
-    let minor_version = parse_version(version).ok().filter(|_| is_some)?;
-    let b"\r\n" = bytes.get(line_end..line_end + 2)? else { return None };
-    let (method, target) = (bytes.get(..method_end)?, bytes.get(target_start..target_end)?);
+/// A whole head that keeps to the RFC and the limits; `None` for any other, and for what is rare: empty lines before it,
+/// many fields, a higher minor version.
+fn parse_at_once<'b>(bytes: &'b [u8], limits: HeadLimits, fields: &mut Fields<'b>) -> Option<(Head<'b>, usize)> {
+    // Most heads have few fields, and room for as many as are allowed costs more to make than they to read.
+    const FEW: usize = 16;
+    let mut room = [const { MaybeUninit::uninit() }; FEW];
+    let mut request = httparse::Request::new(&mut []);
+    let Ok(httparse::Status::Complete(used)) = request.parse_with_uninit_headers(bytes, &mut room) else { return None };
+    let (method, target, minor_version) = (request.method?, request.path?, request.version?);
+    let blank_line = used.checked_sub(CRLF.len())?;
+    let starts = || request.headers.iter().map(|field| field.name.as_ptr().addr() - bytes.as_ptr().addr());
+    let line_end = starts().next().unwrap_or(blank_line).checked_sub(CRLF.len())?;
+    // httparse takes a bare LF for the end of a line (RFC 9112 section 2.2 lets it); a proxy in front that doesn't would
+    // see other requests than we do. A line ends where the next one begins.
+    let ends_with_crlf = |next: usize| next.checked_sub(CRLF.len()).and_then(|end| bytes.get(end..next)) == Some(CRLF);
+    let is_strict = starts().all(ends_with_crlf) && ends_with_crlf(blank_line) && ends_with_crlf(used);
+    // It begins with its method, not with an empty line; a target is visible ASCII.
     let line = bytes.get(..line_end)?;
-    Some((Head { line, method, target, minor_version }, line_end + 2))
-}
-
-/// The space before the version, and the version.
-const VERSION_BYTES: usize = " HTTP/1.1".len();
-
-/// Only major version 1 is spoken here; a higher minor one is read as 1.1.
-fn parse_version(version: &[u8]) -> Result<u8, Refusal> {
-    match version {
-        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor] if minor.is_ascii_digit() => Ok(u8::from(*minor != b'0')),
-        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
-            Err(Refusal::closing(Status::HTTP_VERSION_NOT_SUPPORTED, "Only HTTP/1.1 and HTTP/1.0 are spoken here."))
-        }
-        _ => Err(Refusal::closing(Status::BAD_REQUEST, "The request line must end with HTTP/1.1 or HTTP/1.0.")),
+    let is_plain = line.starts_with(method.as_bytes()) && TARGET.count(target.as_bytes()) == target.len();
+    let fits =
+        used <= limits.head_bytes && target.len() <= limits.target_bytes && request.headers.len() <= limits.fields;
+    if !(is_strict && is_plain && fits) || lines::is_too_long_for_target(line.len() + 1, limits) {
+        return None;
     }
-}
-
-/// `name ":" OWS value OWS CRLF` (RFC 9112 section 5) as name, value and length; `None` if that is not what stands there:
-/// a line folded into the next, white space before the colon, and a control character are refused.
-fn read_field_line(bytes: &[u8]) -> Option<(&[u8], &[u8], usize)> {
-    let name_bytes = TOKEN.count(bytes);
-    let (name, rest) = bytes.split_at_checked(name_bytes)?;
-    let [b':', rest @ ..] = rest else { return None };
-    let (value, rest) = rest.split_at_checked(count_of_value(rest))?;
-    let is_line = name_bytes > 0 && rest.starts_with(b"\r\n");
-    is_line.then(|| (name, trim_white_space(value), name_bytes + 1 + value.len() + 2))
-}
-
-/// The request line keeps to the limits. Judged as soon as it is there, so that a wrong one is answered before its fields
-/// arrive.
-fn check_request_line(head: &Head<'_>, limits: HeadLimits) -> Result<(), Refusal> {
-    if is_too_long_for_target(head.line.len() + 1, limits) {
-        return Err(target_too_long(limits));
+    for field in request.headers.iter() {
+        // There is room for more than a few.
+        fields.push(field.name.as_bytes(), field.value);
     }
-    check_head_bytes(head.line.len() + 2, limits)?;
-    if head.target.len() > limits.target_bytes { Err(target_too_long(limits)) } else { Ok(()) }
+    Some((Head { line, method: method.as_bytes(), target: target.as_bytes(), minor_version }, used))
 }
 
-/// A head of so many bytes keeps to the limit.
-fn check_head_bytes(bytes: usize, limits: HeadLimits) -> Result<(), Refusal> {
-    if bytes > limits.head_bytes { Err(head_too_long(limits)) } else { Ok(()) }
-}
-
-/// Can a request line of so many bytes not hold an allowed target?
-fn is_too_long_for_target(line_bytes: usize, limits: HeadLimits) -> bool {
-    // Method, two spaces and version are at most this long.
-    const AROUND_TARGET_BYTES: usize = 64;
-    line_bytes > limits.target_bytes + AROUND_TARGET_BYTES
-}
-
-/// Says of a line that could not be read whether it is not all there yet, too long, or `wrong`. Every line feed must
-/// follow a carriage return (RFC 9112 section 2.2 lets a recipient take a bare LF; a proxy in front that doesn't would see
-/// other requests than we do).
-#[cold]
-fn judge(head: &[u8], start: usize, limits: HeadLimits, wrong: impl FnOnce(&[u8]) -> Refusal) -> Result<(), Refusal> {
-    let rest = head.get(start..).unwrap_or_default();
-    let line_feed = memchr::memchr(b'\n', rest);
-    let line_bytes = line_feed.unwrap_or(rest.len());
-    if start == 0 && is_too_long_for_target(line_bytes, limits) {
-        return Err(target_too_long(limits));
-    }
-    check_head_bytes(start + line_bytes + 1, limits)?;
-    match line_feed.and_then(|end| rest.get(..end)).map(|line| line.strip_suffix(b"\r")) {
-        None => Ok(()),
-        Some(None) => Err(bare_line_ending()),
-        Some(Some(line)) => Err(wrong(line)),
-    }
-}
-
-/// What is wrong with a line that `read_request_line` does not read.
-fn malformed_request_line(line: &[u8]) -> Refusal {
-    let malformed = |detail| Refusal::closing(Status::BAD_REQUEST, detail);
-    if std::str::from_utf8(line).is_err() {
-        return malformed("The request line holds bytes that are not ASCII; percent-encode them.");
-    }
-    let mut parts = line.split(|&byte| byte == b' ');
-    let (Some(method), Some(target), Some(version), None) = (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return malformed("The request line must be: method, one space, target, one space, HTTP/1.1.");
-    };
-    if method.is_empty() || TOKEN.count(method) < method.len() {
-        return malformed("The method must be a token, such as GET.");
-    }
-    if target.is_empty() || TARGET.count(target) < target.len() {
-        return malformed("The request target must be visible ASCII without '#'; percent-encode other characters.");
-    }
-    parse_version(version).err().unwrap_or_else(bare_line_ending)
-}
-
-fn malformed_field_line() -> Refusal {
-    Refusal::closing(
-        Status::BAD_REQUEST,
-        "A field line must be: name, colon, value; without space before the colon, folded lines or control characters.",
-    )
-}
-
-fn bare_line_ending() -> Refusal {
-    Refusal::closing(Status::BAD_REQUEST, "A line of the request head must end with CRLF, not with LF or CR alone.")
-}
-
-#[cold]
-fn target_too_long(limits: HeadLimits) -> Refusal {
-    let detail = format!("The request target is longer than {} bytes.", limits.target_bytes);
-    Refusal::closing(Status::URI_TOO_LONG, detail)
-}
-
-#[cold]
-fn head_too_long(limits: HeadLimits) -> Refusal {
-    let detail = format!("The request head is longer than {} bytes.", limits.head_bytes);
-    Refusal::closing(Status::REQUEST_HEADER_FIELDS_TOO_LARGE, detail)
-}
-
-#[cold]
-fn too_many_fields(limits: HeadLimits) -> Refusal {
-    let detail = format!("The request has more than {} field lines.", limits.fields);
-    Refusal::closing(Status::REQUEST_HEADER_FIELDS_TOO_LARGE, detail)
-}
+const CRLF: &[u8] = b"\r\n";
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const LIMITS: HeadLimits = HeadLimits { head_bytes: 512, target_bytes: 64, fields: 8 };
 
-    fn outcome(bytes: &[u8]) -> String {
+    type Parser = for<'b> fn(&'b [u8], HeadLimits, &mut Fields<'b>) -> Result<Parsed<'b>, Refusal>;
+
+    fn outcome(bytes: &[u8], parser: Parser) -> String {
         let mut fields = Fields::default();
-        match parse(bytes, LIMITS, &mut fields) {
+        match parser(bytes, LIMITS, &mut fields) {
             Ok(Parsed::Incomplete) => "incomplete".into(),
             Ok(Parsed::Complete(head, used)) => {
                 let (method, target) = (head.method.escape_ascii(), head.target.escape_ascii());
@@ -302,7 +151,8 @@ mod tests {
             (many.as_bytes(), "431"),
         ];
         for (bytes, expected) in table {
-            assert_eq!(outcome(bytes), expected, "{}", String::from_utf8_lossy(bytes));
+            assert_eq!(outcome(bytes, parse), expected, "{}", String::from_utf8_lossy(bytes));
+            assert_eq!(outcome(bytes, lines::parse), expected, "line by line: {}", String::from_utf8_lossy(bytes));
         }
     }
 
@@ -315,10 +165,35 @@ mod tests {
             b"GET / HTTP/1.1\r\nHost : a\r\n\r\n",
         ];
         for head in heads {
-            let whole = outcome(head);
+            let whole = outcome(head, parse);
             for end in 0..head.len() {
-                let part = outcome(&head[..end]);
+                let part = outcome(&head[..end], parse);
                 assert!(part == "incomplete" || part == whole, "{end} bytes: {part}, whole: {whole}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn read_at_once_or_line_by_line_is_the_same(edits in proptest::collection::vec((0..60_usize, any::<u8>(), 0..4), 0..4)) {
+            let mut head = b"GET /a?b HTTP/1.1\r\nHost: a\r\nAccept:\t*/* \r\nX: \r\n\r\n".to_vec();
+            for (at, byte, kind) in edits {
+                let at = at % head.len();
+                match kind {
+                    0 => head[at] = byte,
+                    1 => head.insert(at, byte),
+                    2 => drop(head.remove(at)),
+                    // What matters between lines.
+                    _ => head.insert(at, b"\r\n :"[usize::from(byte % 4)]),
+                }
+            }
+            let [mut at_once, mut by_line] = [Fields::default(), Fields::default()];
+            if let Some((one, used)) = parse_at_once(&head, LIMITS, &mut at_once) {
+                let Ok(Parsed::Complete(other, also_used)) = lines::parse(&head, LIMITS, &mut by_line) else {
+                    panic!("only one takes {}", head.escape_ascii());
+                };
+                prop_assert_eq!((format!("{one:?}"), used), (format!("{other:?}"), also_used));
+                prop_assert_eq!(format!("{at_once:?}"), format!("{by_line:?}"));
             }
         }
     }
