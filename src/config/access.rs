@@ -65,6 +65,8 @@ pub struct AccessRules {
     rules: Vec<AccessRule>,
     /// Is there one that does not hold for everybody?
     is_selective: bool,
+    /// What everybody may do everywhere, where no rule makes a difference: then no path has to be compared.
+    everywhere: Option<Verbs>,
 }
 
 impl AccessRules {
@@ -73,7 +75,9 @@ impl AccessRules {
     pub fn new(mut rules: Vec<AccessRule>) -> Self {
         rules.sort_by(|one, other| other.path.len().cmp(&one.path.len()).then_with(|| one.path.cmp(&other.path)));
         let is_selective = !rules.iter().all(AccessRule::is_public);
-        Self { rules, is_selective }
+        let is_uniform = !is_selective && !rules.is_empty() && rules.iter().all(|rule| rule.path == "/");
+        let everywhere = is_uniform.then(|| union(rules.iter()));
+        Self { rules, is_selective, everywhere }
     }
 
     /// The rules of the longest path that covers this one.
@@ -87,6 +91,9 @@ impl AccessRules {
     /// What this visitor may do at this decoded path (it begins with `/`; a folder's own path may lack the last slash).
     #[must_use]
     pub fn verbs(&self, path: &[u8], visitor: &Visitor) -> Verbs {
+        if let Some(verbs) = self.everywhere {
+            return verbs;
+        }
         let fits = |rule: &&AccessRule| rule.users.fit(visitor.user.as_deref()) && rule.reaches(visitor.client);
         union(self.deciding(path).filter(fits))
     }
@@ -102,6 +109,12 @@ impl AccessRules {
     #[must_use]
     pub fn asks_for_user(&self, path: &[u8]) -> bool {
         self.is_selective && self.deciding(path).any(|rule| rule.users != Users::Everyone)
+    }
+
+    /// Does it matter anywhere who asks, or from where?
+    #[must_use]
+    pub fn is_selective(&self) -> bool {
+        self.is_selective
     }
 
     /// May what this visitor sees at a path be kept from strangers: at the path itself, or for a folder anywhere below it,

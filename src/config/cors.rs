@@ -127,7 +127,7 @@ impl Scalar for CorsMethod {
     const EXPECTED: &'static str = "one of \"GET\", \"HEAD\", \"PUT\", \"POST\", \"PATCH\", \"DELETE\"";
 
     fn from_text(text: &str) -> Result<Self, String> {
-        match Method::from_name(text) {
+        match Method::from_name(text.as_bytes()) {
             Some(Method::Options | Method::Trace | Method::Connect) | None => {
                 Err(format!("{text:?} is not possible here; write {}", Self::EXPECTED))
             }

@@ -98,10 +98,11 @@ impl Hosts {
     /// The site of a `Host` field or of the authority of a target: its port doesn't matter, nor do upper case and a dot
     /// at the end. The exact name wins, then the longest pattern; who is named by nobody gets the default site.
     #[must_use]
-    pub fn site_of(&self, authority: &str) -> SiteId {
+    pub fn site_of(&self, authority: &[u8]) -> SiteId {
         if self.exact.is_empty() && self.patterns.is_empty() {
             return SiteId::DEFAULT;
         }
+        let Ok(authority) = std::str::from_utf8(authority) else { return SiteId::DEFAULT };
         let host = without_port(authority);
         if let Some(address) = ipv6(host) {
             return find(&self.exact, &format!("[{address}]")).unwrap_or(SiteId::DEFAULT);
@@ -211,11 +212,11 @@ mod tests {
         ];
         let ids: Vec<SiteId> = sites.iter().map(|(id, _)| id).collect();
         for (host, expected) in table {
-            assert_eq!(hosts.site_of(host), ids[expected], "{host}");
+            assert_eq!(hosts.site_of(host.as_bytes()), ids[expected], "{host}");
         }
-        assert_eq!(Hosts::default().site_of("a.example"), SiteId::DEFAULT);
+        assert_eq!(Hosts::default().site_of(b"a.example"), SiteId::DEFAULT);
         let too_long = format!("{}c.b.example", "a.".repeat(130));
-        assert_eq!(hosts.site_of(&too_long), SiteId::DEFAULT);
+        assert_eq!(hosts.site_of(too_long.as_bytes()), SiteId::DEFAULT);
     }
 
     #[test]

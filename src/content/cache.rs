@@ -2,19 +2,19 @@
 //! Process: worker, sealed. Blocks: as opening a file does, where something is not kept.
 //! Nothing is used before `watch` has said, or a look at the file system, that it is still true.
 
-use std::borrow::Cow;
 use std::fs::File;
 use std::io;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Arc;
 
+use foldhash::quality::RandomState;
 use lru::LruCache;
 
-use super::files::{is_settled, validators_of};
+use super::files::is_settled;
 use super::watch::{Proof, Watch, is_absent};
 use super::{ENCODED_KEY, Now};
-use crate::message::{Body, Prepared, Response, Status, Validators, Value};
+use crate::message::{Body, OpenFile, Prepared, Response};
 use crate::sys::failure;
 use crate::sys::file::{Identity, open_beneath};
 use crate::sys::watcher::Watcher;
@@ -29,9 +29,9 @@ const MISSING_NAME_BYTES: usize = 512;
 /// What one worker keeps. A key is the descriptor of the root and the path beneath it: two sites may have different files
 /// at one path.
 pub struct Cache {
-    small: LruCache<Box<[u8]>, Small>,
-    large: LruCache<Box<[u8]>, Large>,
-    missing: LruCache<Box<[u8]>, Proof>,
+    small: Map<Small>,
+    large: Map<Large>,
+    missing: Map<Proof>,
     /// What the small files weigh.
     bytes: usize,
     bytes_limit: usize,
@@ -41,11 +41,14 @@ pub struct Cache {
     key: Vec<u8>,
 }
 
+/// Every request is looked up in one, so the hash is a quick one. It is seeded anew in each process, and if somebody did
+/// foresee it: the names that a client can choose freely are those of `MISSING_NAMES`, a list short enough to walk.
+type Map<V> = LruCache<Box<[u8]>, V, RandomState>;
+
 /// A small file as it was when it was read.
 struct Small {
     identity: Identity,
     proof: Proof,
-    validators: Validators,
     prepared: Arc<Prepared>,
     /// Was it read within a second of its last change? A write gives its time before its bytes, and may have stopped
     /// between them: then there are other bytes behind the same time.
@@ -56,9 +59,7 @@ struct Small {
 struct Large {
     identity: Identity,
     proof: Proof,
-    validators: Validators,
-    content_type: Cow<'static, str>,
-    file: Arc<File>,
+    file: Arc<OpenFile>,
     /// Has anybody asked for it since the last look?
     is_used: bool,
 }
@@ -68,7 +69,7 @@ impl Cache {
     #[must_use]
     pub fn new(config: &crate::config::Cache) -> Self {
         Self {
-            small: LruCache::unbounded(),
+            small: LruCache::unbounded_with_hasher(RandomState::default()),
             large: bounded(OPEN_FILES),
             missing: bounded(MISSING_NAMES),
             bytes: 0,
@@ -116,10 +117,10 @@ impl Cache {
         usize::try_from(identity.size).is_ok_and(|size| size <= self.file_bytes_limit && size < self.bytes_limit)
     }
 
-    /// The answer kept for this key (a path, or a path behind `ENCODED_KEY`) and the time of its last change in nanoseconds
+    /// The file kept for this key (a path, or a path behind `ENCODED_KEY`) and the time of its last change in nanoseconds
     /// since the epoch, if its file is still the one that was read or opened.
     #[must_use]
-    pub fn lookup(&mut self, root: BorrowedFd<'_>, key: &[u8], now: Now) -> Option<(Response, i128)> {
+    pub fn lookup(&mut self, root: BorrowedFd<'_>, key: &[u8], now: Now) -> Option<(Body, i128)> {
         self.watch.catch_up();
         self.key.clear();
         push_key(root, key, &mut self.key);
@@ -128,13 +129,13 @@ impl Cache {
             let may_lack_bytes =
                 small.is_early && (!is_young(&small.identity, now) || self.watch.has_heard_of_files(&small.proof));
             if !may_lack_bytes && self.watch.is_same(&mut small.proof, root, path, &small.identity, now) {
-                return Some((response_of_small(small.prepared.clone(), small.validators), small.identity.modified));
+                return Some((whole(small.prepared.clone()), small.identity.modified));
             }
             self.forget_small();
         } else if let Some(large) = self.large.get_mut(self.key.as_slice()) {
             if self.watch.is_same(&mut large.proof, root, path, &large.identity, now) {
                 large.is_used = true;
-                return Some((large.response(), large.identity.modified));
+                return Some((large.body(), large.identity.modified));
             }
             self.large.pop(self.key.as_slice());
         }
@@ -201,13 +202,12 @@ impl Cache {
         prepared: Arc<Prepared>,
         now: Now,
     ) -> Response {
-        let validators = validators_of(&identity, now);
         if is_settled(&identity, now) {
             let is_early = is_young(&identity, now);
-            let small = Small { identity, proof: Proof::default(), validators, prepared: prepared.clone(), is_early };
+            let small = Small { identity, proof: Proof::default(), prepared: prepared.clone(), is_early };
             self.insert(root, key, small);
         }
-        response_of_small(prepared, validators)
+        Response::with_file(whole(prepared))
     }
 
     /// The answer that holds a file that is sent from where it lies; a large one is kept open, under the same condition.
@@ -216,13 +216,11 @@ impl Cache {
         root: BorrowedFd<'_>,
         key: &[u8],
         identity: Identity,
-        content_type: Cow<'static, str>,
-        file: File,
+        file: OpenFile,
         now: Now,
     ) -> Response {
-        let (validators, file) = (validators_of(&identity, now), Arc::new(file));
-        let large = Large { identity, proof: Proof::default(), validators, content_type, file, is_used: true };
-        let response = large.response();
+        let large = Large { identity, proof: Proof::default(), file: Arc::new(file), is_used: true };
+        let response = Response::with_file(large.body());
         // A small one comes here when it was not in memory. By its next use it is, and is kept whole.
         if is_settled(&identity, now) && self.bytes_limit > 0 && !self.takes(&identity) {
             self.key.clear();
@@ -234,12 +232,8 @@ impl Cache {
 }
 
 impl Large {
-    fn response(&self) -> Response {
-        let body = Body::File { file: self.file.clone(), offset: 0, length: self.identity.size };
-        let mut response = Response::with_body(Status::OK, Value::Text(self.content_type.clone()), body);
-        response.validators = self.validators;
-        response.accepts_ranges = true;
-        response
+    fn body(&self) -> Body {
+        Body::File { file: self.file.clone(), offset: 0, length: self.identity.size }
     }
 }
 
@@ -248,18 +242,15 @@ fn is_young(identity: &Identity, now: Now) -> bool {
     now.unix_nanoseconds() - identity.changed < 1_000_000_000
 }
 
-fn response_of_small(prepared: Arc<Prepared>, validators: Validators) -> Response {
-    let mut response = Response::new(Status::OK);
-    response.validators = validators;
-    response.accepts_ranges = true;
+/// All of a small file.
+fn whole(prepared: Arc<Prepared>) -> Body {
     let length = prepared.content.len();
-    response.body = Body::Prepared { prepared, offset: 0, length };
-    response
+    Body::Prepared { prepared, offset: 0, length }
 }
 
 /// Bounded, but without the room for all of it from the start.
-fn bounded<V>(limit: NonZeroUsize) -> LruCache<Box<[u8]>, V> {
-    let mut map = LruCache::unbounded();
+fn bounded<V>(limit: NonZeroUsize) -> Map<V> {
+    let mut map = LruCache::unbounded_with_hasher(RandomState::default());
     map.resize(limit);
     map
 }
@@ -273,13 +264,13 @@ fn push_key(root: BorrowedFd<'_>, key_of_root: &[u8], key: &mut Vec<u8>) {
 /// What an entry costs: its parts, and about what the map and the allocator add.
 fn weight(key: &[u8], prepared: &Prepared) -> usize {
     const OVERHEAD_BYTES: usize = 416;
-    key.len() + prepared.field_lines.len() + prepared.content.len() + OVERHEAD_BYTES
+    key.len() + prepared.label.lines_to_end().len() + prepared.content.len() + OVERHEAD_BYTES
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::Digests;
+    use crate::message::{Digests, Label};
     use crate::sys::file::identity;
     use std::os::fd::AsFd;
 
@@ -291,8 +282,7 @@ mod tests {
         Small {
             identity: identity(&folder).unwrap(),
             proof: Proof::default(),
-            validators: Validators::default(),
-            prepared: Arc::new(Prepared { field_lines: Box::default(), content_type: "".into(), content, digests }),
+            prepared: Arc::new(Prepared { label: Label::default(), content, digests }),
             is_early: false,
         }
     }

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::page;
 use crate::message::{
-    Accept, Body, Digests, FieldName, Fields, Prepared, Problem, Refusal, Response, Status, Value, write_line,
+    Accept, Body, Digests, FieldName, Fields, Label, Prepared, Problem, Refusal, Response, Status, Value,
 };
 
 /// In which form an error is told.
@@ -157,12 +157,8 @@ fn prepared(status: Status, form: ErrorForm, detail: &'static str) -> Response {
 }
 
 fn prepare(response: &Response, content: Vec<u8>) -> Prepared {
-    let mut field_lines = Vec::new();
-    for (name, value) in response.fields.iter() {
-        write_line(*name, value, &mut field_lines);
-    }
-    let content_type = response.content_type().map_or(Cow::Borrowed(""), |text| text.to_owned().into());
-    Prepared { field_lines: field_lines.into(), content_type, content: content.into(), digests: Digests::default() }
+    let label = Label::of_fields(&response.fields, content.len() as u64);
+    Prepared { label, content: content.into(), digests: Digests::default() }
 }
 
 fn render(status: Status, form: ErrorForm, detail: &str) -> Vec<u8> {

@@ -22,7 +22,7 @@ pub fn error_page(ctx: &Context<'_>, request: &Request<'_>, response: &mut Respo
     // What is shown is no representation of what was asked for: it has neither validators nor parts.
     response.validators = Validators::default();
     response.accepts_ranges = false;
-    response.body = Body::File { file: Arc::new(file), offset: 0, length: size };
+    response.body = Body::File { file: Arc::new(file.into()), offset: 0, length: size };
 }
 
 fn open(ctx: &Context<'_>, path: &str) -> io::Result<(File, Identity)> {

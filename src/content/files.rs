@@ -7,7 +7,9 @@ use std::io;
 use super::page::link;
 use super::{Context, disposition, listing, precompressed, readfile, refuse_open, sendfile};
 use crate::config::Verb;
-use crate::message::{ETag, FieldName, Handled, HttpDate, Provided, Refusal, Request, Response, Status, Validators};
+use crate::message::{
+    Body, ETag, FieldName, Handled, HttpDate, Label, Provided, Refusal, Request, Response, Status, Validators,
+};
 use crate::sys::failure::OpenFailure;
 use crate::sys::file::{FileKind, Identity, identity, open_beneath};
 
@@ -16,10 +18,13 @@ use crate::sys::file::{FileKind, Identity, identity, open_beneath};
 /// # Errors
 /// 404 for what isn't there or leads out of the root, 403 for what may not be read.
 pub fn files(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
-    match file_or_folder(ctx, request) {
-        Err(refusal) if refusal.status == Status::NOT_FOUND => fallback(ctx, request).ok_or(refusal),
-        provided => provided,
+    let provided = file_or_folder(ctx, request);
+    if matches!(&provided, Err(refusal) if refusal.status == Status::NOT_FOUND)
+        && let Some(page) = fallback(ctx, request)
+    {
+        return Ok(page);
     }
+    provided
 }
 
 fn file_or_folder(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
@@ -88,8 +93,9 @@ fn file_at(ctx: &mut Context<'_>, request: &Request<'_>, path: &[u8]) -> Result<
 /// What is served of another path than the one asked for is for those who may see that one: a cache would otherwise give
 /// to all what only some get.
 pub(super) fn keep_as_private_as(ctx: &Context<'_>, request: &Request<'_>, path: &[u8], response: &mut Response) {
-    let is_other = *path != *request.path;
-    if is_other
+    let is_other = || *path != *request.path;
+    if ctx.site.access.is_selective()
+        && is_other()
         && ctx.site.access.is_for_some(path, &request.visitor)
         && response.fields.find(FieldName::CacheControl).is_none()
     {
@@ -100,7 +106,7 @@ pub(super) fn keep_as_private_as(ctx: &Context<'_>, request: &Request<'_>, path:
 /// A regular file that may be read, as it stands there.
 pub(super) enum Original {
     /// From the cache, and still the same; last changed at this time.
-    Cached(Response, i128),
+    Cached(Body, i128),
     /// Opened for this request.
     Opened(File, Identity),
 }
@@ -117,9 +123,9 @@ impl Original {
     /// The answer that holds it.
     pub(super) fn into_response(self, ctx: &mut Context<'_>, path: &[u8]) -> Response {
         match self {
-            Self::Cached(response, _) => {
+            Self::Cached(body, _) => {
                 ctx.tally.cache_hits += 1;
-                response
+                Response::with_file(body)
             }
             Self::Opened(file, identity) => represent(ctx, path, path, file, identity),
         }
@@ -140,8 +146,8 @@ pub(super) fn represent(ctx: &mut Context<'_>, key: &[u8], name: &[u8], file: Fi
 /// What stands at a path; `None` for a folder.
 fn original(ctx: &mut Context<'_>, request: &Request<'_>, path: &[u8]) -> Result<Option<Original>, Missing> {
     let may_read = ctx.site.access.verbs(path, &request.visitor).contains(Verb::Read);
-    if may_read && let Some((response, modified)) = ctx.cache.lookup(ctx.root, path, ctx.now) {
-        return Ok(Some(Original::Cached(response, modified)));
+    if may_read && let Some((body, modified)) = ctx.cache.lookup(ctx.root, path, ctx.now) {
+        return Ok(Some(Original::Cached(body, modified)));
     }
     let file = ctx.cache.open(ctx.root, path, ctx.now).map_err(Missing::Io)?;
     let identity = identity(&file).map_err(Missing::Io)?;
@@ -195,6 +201,11 @@ fn add_slash(request: &Request<'_>) -> Refusal {
     };
     Refusal::new(Status::PERMANENT_REDIRECT, "This is a folder; its address ends with a slash.")
         .with_field(FieldName::Location, location.into())
+}
+
+/// The field lines of an open file; `name` tells its media type.
+pub(super) fn label(ctx: &Context<'_>, name: &[u8], identity: &Identity) -> Label {
+    Label::of_file(ctx.media_types.of_name(name), validators_of(identity, ctx.now), identity.size)
 }
 
 /// The validators of a file, as a reader gets them.

@@ -59,10 +59,10 @@ fn sibling(
     if !ctx.site.access.verbs(beside, &request.visitor).contains(Verb::Read) {
         return None;
     }
-    if let Some((response, modified)) = ctx.cache.lookup(ctx.root, &key, ctx.now) {
+    if let Some((body, modified)) = ctx.cache.lookup(ctx.root, &key, ctx.now) {
         let is_fresh = modified >= original_modified;
         ctx.tally.cache_hits += u64::from(is_fresh);
-        return is_fresh.then_some(response);
+        return is_fresh.then(|| Response::with_file(body));
     }
     let file = ctx.cache.open(ctx.root, beside, ctx.now).ok()?;
     let identity = identity(&file).ok()?;

@@ -5,8 +5,8 @@ use std::fs::File;
 use std::sync::Arc;
 
 use super::Context;
-use super::files::validators_of;
-use crate::message::{Digests, FieldName, Prepared, Response, Value, write_line, write_representation_lines};
+use super::files::label;
+use crate::message::{Digests, Prepared, Response};
 use crate::sys::file::{self, Identity};
 use crate::sys::page_cache;
 
@@ -19,11 +19,7 @@ pub fn readfile(ctx: &mut Context<'_>, key: &[u8], name: &[u8], file: &File, ide
     if file::identity(file).ok()? != identity {
         return None;
     }
-    let mut field_lines = Vec::with_capacity(192);
-    let content_type = ctx.media_types.of_name(name);
-    write_line(FieldName::ContentType, &Value::Text(content_type.clone()), &mut field_lines);
-    write_representation_lines(validators_of(&identity, ctx.now), true, &mut field_lines);
-    let (field_lines, content, digests) = (field_lines.into(), content.into(), Digests::default());
-    let prepared = Arc::new(Prepared { field_lines, content_type, content, digests });
+    let label = label(ctx, name, &identity);
+    let prepared = Arc::new(Prepared { label, content: content.into(), digests: Digests::default() });
     Some(ctx.cache.keep_small(ctx.root, key, identity, prepared, ctx.now))
 }

@@ -4,12 +4,13 @@
 use std::fs::File;
 
 use super::Context;
-use crate::message::Response;
+use super::files::label;
+use crate::message::{OpenFile, Response};
 use crate::sys::file::Identity;
 
 /// The whole file, kept open under this key; what of it is sent, `http` decides. `name` tells its media type.
 #[doc(alias = "content_sendfile")]
 pub fn sendfile(ctx: &mut Context<'_>, key: &[u8], name: &[u8], file: File, identity: Identity) -> Response {
-    let content_type = ctx.media_types.of_name(name);
-    ctx.cache.keep_large(ctx.root, key, identity, content_type, file, ctx.now)
+    let file = OpenFile::labelled(file, label(ctx, name, &identity));
+    ctx.cache.keep_large(ctx.root, key, identity, file, ctx.now)
 }

@@ -13,6 +13,10 @@ const WELL_KNOWN: &[u8] = b".well-known";
 /// the path; only `/.well-known` is not.
 #[must_use]
 pub fn is_hidden(path: &[u8]) -> bool {
+    // Asked for every request, and nearly no path has a name that begins so.
+    if !path.starts_with(b".") && !path.windows(2).any(|pair| pair == b"/.") {
+        return false;
+    }
     let names = path.strip_prefix(b"/").unwrap_or(path).split(|&byte| byte == b'/');
     names.enumerate().any(|(depth, name)| name.starts_with(b".") && !(depth == 0 && name == WELL_KNOWN))
 }

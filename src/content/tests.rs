@@ -96,10 +96,10 @@ pub(super) fn with_request<T>(
     with(&Request {
         method,
         version: Version::Http11,
-        raw_target: path,
+        raw_target: path.as_bytes(),
         path: path.as_bytes().into(),
         query,
-        host: "files.example:8080",
+        host: b"files.example:8080",
         fields: &fields,
         framing: BodyFraming::None,
         keep_alive: true,

@@ -33,13 +33,17 @@ impl Audience {
     /// The audience of a request.
     #[must_use]
     pub fn of(site: &Site, request: &Request<'_>, schemes: Schemes) -> Self {
+        let cors = cross_site::grant(site, request);
+        if !site.access.is_selective() {
+            return Self { is_some: false, after_login: Verbs::NONE, schemes, cors };
+        }
         let (visitor, path) = (&request.visitor, subject(site, &request.path));
         let is_asked = visitor.user.is_none() && site.access.asks_for_user(path);
         Self {
             is_some: request.method.is_retrieval() && site.access.is_for_some(path, visitor),
             after_login: if is_asked { site.access.verbs_of_users(path, visitor) } else { Verbs::NONE },
             schemes,
-            cors: cross_site::grant(site, request),
+            cors,
         }
     }
 

@@ -1,7 +1,7 @@
 //! The chunked transfer coding (RFC 9112 section 7.1), taken apart in any pieces.
 //! Process: worker, sealed. Trusts: nothing. Pure. Fails with: 400, 431.
 
-use super::parse::is_token_byte;
+use super::bytes::TOKEN;
 use crate::message::{Refusal, Status};
 
 /// Size line with its extensions: ours to limit, for RFC 9112 section 7.1.1 names no bound.
@@ -179,7 +179,7 @@ impl ChunkedDecoder {
         }
         match (self.state, byte) {
             (State::TrailerName, b':') => Ok(State::TrailerValue),
-            (State::TrailerStart | State::TrailerName, _) if is_token_byte(byte) => Ok(State::TrailerName),
+            (State::TrailerStart | State::TrailerName, _) if TOKEN.has(byte) => Ok(State::TrailerName),
             (State::TrailerValue, b' '..=b'~' | b'\t' | 0x80..) => Ok(State::TrailerValue),
             _ => Err(malformed("A trailer line must be a field line: a name, a colon, a value, CRLF.")),
         }

@@ -24,5 +24,8 @@ fn not_modified(response: &mut Response) {
     response.status = Status::NOT_MODIFIED;
     response.fields.retain(|name| KEPT.contains(&name));
     response.accepts_ranges = false;
-    response.body = Body::Empty;
+    // What holds its lines ready holds those of a 304 too.
+    if response.body.label().is_none() {
+        response.body = Body::Empty;
+    }
 }

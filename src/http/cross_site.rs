@@ -35,7 +35,9 @@ pub(super) fn refuse_foreign_change(site: &Site, request: &Request<'_>) -> Resul
         Some(b"same-origin" | b"none") => Ok(()),
         Some(b"same-site" | b"cross-site") => Err(foreign("Sec-Fetch-Site")),
         // A browser that is too old for it, none, or words that are not known yet.
-        Some(_) | None if request.fields.all(FieldName::Origin).all(|origin| is_own(origin, request.host)) => Ok(()),
+        Some(_) | None if request.fields.all(FieldName::Origin).all(|origin| is_own(origin, request.host_text())) => {
+            Ok(())
+        }
         Some(_) | None => Err(foreign("Origin")),
     }
 }

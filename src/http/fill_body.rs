@@ -13,31 +13,40 @@ use crate::message::{FieldName, Handled, Method, MethodSet, Provided, Refusal, R
 #[doc(alias = "http_handle_request")]
 pub fn handle_request(ctx: &mut Context<'_>, request: &Request<'_>, audience: &Audience) -> Handled {
     let allowed = refuse_foreign_change(ctx.site, request).and_then(|()| route(ctx.site, request, audience));
-    let handled = match allowed.and_then(|route| fill_body(ctx, request, &route)) {
-        Ok(Handled::Reply(response)) => finish(ctx, request, response),
-        // Better told before the content is sent than after.
-        Ok(Handled::Receive(receive)) if request.framing.length().is_some_and(|it| it > receive.limit_bytes) => {
-            Handled::Reply(refuse(request, &Refusal::too_long(receive.limit_bytes)))
+    let mut handled = allowed
+        .and_then(|route| fill_body(ctx, request, &route))
+        .unwrap_or_else(|refusal| Handled::Reply(refuse(request, &audience.ask_for_user(refusal))));
+    // Changed where it lies: a response is large to be handed about.
+    match &mut handled {
+        Handled::Reply(response) => {
+            if let Some(wish) = finish(ctx, request, response) {
+                handled = wish.fulfil(ctx, request, std::mem::replace(response, Response::new(Status::OK)));
+            }
         }
-        Ok(handled @ (Handled::Receive(_) | Handled::Await(_) | Handled::Work(_) | Handled::Prepare(_))) => handled,
-        Err(refusal) => Handled::Reply(refuse(request, &audience.ask_for_user(refusal))),
-    };
-    shown(ctx, request, handled)
+        // Better told before the content is sent than after.
+        Handled::Receive(receive) if request.framing.length().is_some_and(|it| it > receive.limit_bytes) => {
+            handled = Handled::Reply(refuse(request, &Refusal::too_long(receive.limit_bytes)));
+        }
+        Handled::Receive(_) | Handled::Await(_) | Handled::Work(_) | Handled::Prepare(_) => {}
+    }
+    show(ctx, request, &mut handled);
+    handled
 }
 
 /// Answers a request that is refused before it is known what it wants: by whom it says it comes from.
 pub fn refuse_request(ctx: &Context<'_>, request: &Request<'_>, refusal: &Refusal) -> Handled {
-    shown(ctx, request, Handled::Reply(refuse(request, refusal)))
+    let mut handled = Handled::Reply(refuse(request, refusal));
+    show(ctx, request, &mut handled);
+    handled
 }
 
-/// An error in the words of the site.
-fn shown(ctx: &Context<'_>, request: &Request<'_>, mut handled: Handled) -> Handled {
-    if let Handled::Reply(response) = &mut handled
+/// Puts an error into the words of the site.
+fn show(ctx: &Context<'_>, request: &Request<'_>, handled: &mut Handled) {
+    if let Handled::Reply(response) = handled
         && response.status.is_error()
     {
         content::error_page(ctx, request, response);
     }
-    handled
 }
 
 /// A new content provider is a file in `content/` and a line here.
@@ -71,18 +80,18 @@ fn refuse(request: &Request<'_>, refusal: &Refusal) -> Response {
 }
 
 /// The coding decides which representation it is; then preconditions, then the range (RFC 9110 section 13.2.2); and
-/// digests last, of what has come of it. It is changed where it lies: a response is large to be handed about.
-fn finish(ctx: &Context<'_>, request: &Request<'_>, mut response: Response) -> Handled {
+/// digests last, of what has come of it: those that the client wants besides.
+fn finish(ctx: &Context<'_>, request: &Request<'_>, response: &mut Response) -> Option<Wish> {
     if !request.method.is_retrieval() || response.status != Status::OK {
-        return Handled::Reply(response);
+        return None;
     }
-    content::compress(request, &mut response);
-    let wish = Wish::of(ctx, request, &response);
+    content::compress(request, response);
+    let wish = Wish::of(ctx, request, response);
     if response.status == Status::OK {
-        conditional::apply(request, &mut response);
+        conditional::apply(request, response);
     }
     if response.status == Status::OK && request.method == Method::Get {
-        range::apply(request, &mut response, ctx.config.limits.ranges, ctx.now);
+        range::apply(request, response, ctx.config.limits.ranges, ctx.now);
     }
-    wish.fulfil(ctx, request, response)
+    wish
 }

@@ -5,7 +5,7 @@
 use super::Audience;
 use crate::config::{FieldsId, FixedFields, SiteId};
 use crate::message::{
-    Body, FieldName, HttpDate, IMF_FIXDATE_BYTES, Interim, Method, Response, Value, Version, write_line,
+    Body, FieldName, HttpDate, IMF_FIXDATE_BYTES, Interim, Method, Response, Status, Value, Version, write_line,
     write_representation_lines,
 };
 
@@ -55,9 +55,13 @@ pub struct Reply {
 /// What stands in every head between the status and the fields of its answer.
 const BEFORE_DATE: &[u8; 59] = b"\r\nServer: fileserv\r\nX-Content-Type-Options: nosniff\r\nDate: ";
 
-/// The lines that stand in every head, with the line ends around them: made once a second, and copied whole.
+/// How the answer begins that is given most.
+const OK_LINE: &[u8; 15] = b"HTTP/1.1 200 OK";
+
+/// The lines that stand in every head, with the line ends around them: made once a second, and copied whole. Before them
+/// stands the status line of a 200, which most heads have too.
 #[derive(Debug, Clone)]
-pub struct CommonLines([u8; COMMON_BYTES]);
+pub struct CommonLines([u8; OK_LINE.len() + COMMON_BYTES]);
 
 const COMMON_BYTES: usize = BEFORE_DATE.len() + IMF_FIXDATE_BYTES + b"\r\n".len();
 
@@ -65,20 +69,31 @@ impl CommonLines {
     /// Those of this second.
     #[must_use]
     pub fn of(date: HttpDate) -> Self {
-        let mut lines = [0; COMMON_BYTES];
+        let mut lines = [0; OK_LINE.len() + COMMON_BYTES];
         let date = date.imf_fixdate();
-        let parts = BEFORE_DATE.iter().chain(&date).chain(b"\r\n");
+        let parts = OK_LINE.iter().chain(BEFORE_DATE).chain(&date).chain(b"\r\n");
         lines.iter_mut().zip(parts).for_each(|(room, byte)| *room = *byte);
         Self(lines)
     }
+
+    /// Begins the head of an answer.
+    fn begin(&self, status: Status, out: &mut Vec<u8>) {
+        if status == Status::OK {
+            out.extend_from_slice(&self.0);
+        } else {
+            out.extend_from_slice(b"HTTP/1.1 ");
+            out.extend_from_slice(status.line().as_bytes());
+            out.extend_from_slice(self.0.get(OK_LINE.len()..).unwrap_or_default());
+        }
+    }
 }
 
-/// Appends the head of a response to `out`. The `fixed` fields stand in answers that say yes, or that point elsewhere,
-/// or that nothing has changed; not in errors, which are about no file, and would be kept by a cache that was told to. The lines of
-/// `cors` stand in all: a script has to be able to read what went wrong.
+/// Appends the head of a response to `out`, and takes the body away. The `fixed` fields stand in answers that say yes, or
+/// that point elsewhere, or that nothing has changed; not in errors, which are about no file, and would be kept by a cache
+/// that was told to. The lines of `cors` stand in all: a script has to be able to read what went wrong.
 #[doc(alias = "http_format")]
 pub fn format(
-    response: Response,
+    response: &mut Response,
     facts: Facts,
     fixed: Option<&FixedFields>,
     cors: &str,
@@ -92,24 +107,46 @@ pub fn format(
     // HTTP/1.0 has no chunks: content of unknown length ends with the connection.
     let keep_alive = facts.keep_alive && !response.ends_connection && (length.is_some() || is_chunked || !has_content);
 
-    out.extend_from_slice(b"HTTP/1.1 ");
-    out.extend_from_slice(response.status.line().as_bytes());
-    out.extend_from_slice(&common.0);
-    if let Body::Prepared { prepared, .. } = &response.body {
-        // These lines hold the validators and Accept-Ranges already.
-        out.extend_from_slice(&prepared.field_lines);
-    } else {
-        write_representation_lines(response.validators, response.accepts_ranges, out);
+    common.begin(response.status, out);
+    let is_plain = response.fields.is_empty() && fixed.is_none() && cors.is_empty();
+    let says_nothing_of_connection = keep_alive && facts.version == Version::Http11;
+    match response.body.label() {
+        // Nothing is to be added to what is held ready.
+        Some(label) if is_plain && says_nothing_of_connection && response.status == Status::OK => {
+            out.extend_from_slice(label.lines_to_end());
+        }
+        label => {
+            match label {
+                Some(label) if response.status == Status::NOT_MODIFIED => {
+                    out.extend_from_slice(label.lines_of_validators());
+                }
+                Some(label) => out.extend_from_slice(label.lines()),
+                None => write_representation_lines(response.validators, response.accepts_ranges, out),
+            }
+            if !is_plain {
+                write_fields(response, facts.audience, fixed, cors, out);
+            }
+            write_framing(length.filter(|_| has_content), is_chunked, out);
+            write_connection(keep_alive, facts.version, out);
+            out.extend_from_slice(b"\r\n");
+        }
     }
-    let is_private = response.fields.find(FieldName::CacheControl).is_some_and(keeps_from_others);
+    let is_sent = has_content && facts.method != Method::Head;
+    let body = std::mem::take(&mut response.body);
+    Reply { body: if is_sent { body } else { Body::Empty }, is_chunked: is_chunked && is_sent, keep_alive }
+}
+
+/// The fields that the provider chose, and those that are configured.
+fn write_fields(response: &Response, audience: Audience, fixed: Option<&FixedFields>, cors: &str, out: &mut Vec<u8>) {
     for (name, value) in response.fields.iter() {
         if fixed.is_none_or(|fixed| !fixed.contains(name.text())) {
             write_line(*name, value, out);
         }
     }
     if let Some(fixed) = fixed {
+        let is_private = || response.fields.find(FieldName::CacheControl).is_some_and(keeps_from_others);
         // A rule for all below a path doesn't open what another rule keeps for some: lines of one name add up.
-        if fixed.lets_shared_caches_keep() && (facts.audience.is_some || is_private) {
+        if fixed.lets_shared_caches_keep() && (audience.is_some || is_private()) {
             out.extend_from_slice(b"Cache-Control: private\r\n");
         }
         out.extend_from_slice(fixed.lines());
@@ -118,20 +155,24 @@ pub fn format(
     if fixed.is_none_or(|fixed| !fixed.contains("Access-Control-Allow-Origin")) {
         out.extend_from_slice(cors.as_bytes());
     }
+}
+
+/// Where the content ends, if there is any.
+fn write_framing(length: Option<u64>, is_chunked: bool, out: &mut Vec<u8>) {
     match length {
-        Some(length) if has_content => write_line(FieldName::ContentLength, &Value::Number(length), out),
+        Some(length) => write_line(FieldName::ContentLength, &Value::Number(length), out),
         None if is_chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
-        Some(_) | None => {}
+        None => {}
     }
-    match (keep_alive, facts.version) {
+}
+
+/// What becomes of the connection, where the version alone does not say it.
+fn write_connection(keep_alive: bool, version: Version, out: &mut Vec<u8>) {
+    match (keep_alive, version) {
         (false, _) => out.extend_from_slice(b"Connection: close\r\n"),
         (true, Version::Http10) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
         (true, Version::Http11) => {}
     }
-    out.extend_from_slice(b"\r\n");
-
-    let is_sent = has_content && facts.method != Method::Head;
-    Reply { body: if is_sent { response.body } else { Body::Empty }, is_chunked: is_chunked && is_sent, keep_alive }
 }
 
 /// Has the maker of an answer found that it is not for all?
@@ -154,12 +195,18 @@ pub fn format_interim(interim: &Interim, out: &mut Vec<u8>) {
 mod tests {
     use super::*;
     use crate::config::{FieldRule, FieldRules};
-    use crate::message::{ETag, Status};
+    use crate::message::ETag;
 
-    fn text(response: Response, facts: Facts) -> (String, Reply) {
+    fn text(mut response: Response, facts: Facts) -> (String, Reply) {
         let mut out = Vec::new();
-        let reply =
-            format(response, facts, None, "", &CommonLines::of(HttpDate::from_unix_seconds(784_111_777)), &mut out);
+        let reply = format(
+            &mut response,
+            facts,
+            None,
+            "",
+            &CommonLines::of(HttpDate::from_unix_seconds(784_111_777)),
+            &mut out,
+        );
         (String::from_utf8(out).unwrap(), reply)
     }
 
@@ -222,10 +269,10 @@ mod tests {
             (Status::NOT_FOUND, false),
             (Status::INTERNAL_SERVER_ERROR, false),
         ] {
-            let response = Response::new(status).with_field(FieldName::CacheControl, "no-store");
+            let mut response = Response::new(status).with_field(FieldName::CacheControl, "no-store");
             let mut out = Vec::new();
             let common = CommonLines::of(HttpDate::from_unix_seconds(0));
-            format(response, facts(Method::Get, Version::Http11), fixed, "", &common, &mut out);
+            format(&mut response, facts(Method::Get, Version::Http11), fixed, "", &common, &mut out);
             let head = String::from_utf8(out).unwrap();
             assert_eq!(head.contains("\r\ncache-control: max-age=9\r\nX-A: b\r\n"), is_there, "{head}");
             assert_eq!(head.contains("Cache-Control: no-store\r\n"), !is_there, "{head}");
@@ -254,7 +301,7 @@ mod tests {
                 facts.audience.is_some = is_some;
                 let mut out = Vec::new();
                 let common = CommonLines::of(HttpDate::from_unix_seconds(0));
-                format(response, facts, fixed, "", &common, &mut out);
+                format(&mut response, facts, fixed, "", &common, &mut out);
                 let head = String::from_utf8(out).unwrap();
                 let lines = head.matches("Cache-Control: private\r\n").count();
                 assert_eq!(lines, usize::from(adds_private && is_for_some), "{head}");

@@ -4,7 +4,7 @@
 use arrayvec::ArrayVec;
 
 use crate::content::{self, Context, Wanted};
-use crate::message::{Algorithm, Body, FieldName, Handled, Method, Request, Response, Status, wanted};
+use crate::message::{Algorithm, Body, FieldName, FieldNames, Handled, Method, Request, Response, Status, wanted};
 
 /// What a request wants, and the whole representation as it was before conditions and ranges made an answer of it.
 pub(super) struct Wish {
@@ -13,17 +13,18 @@ pub(super) struct Wish {
 }
 
 impl Wish {
-    /// Reads the two fields of a retrieval that would succeed. Nearly every request has neither.
-    pub(super) fn of(ctx: &Context<'_>, request: &Request<'_>, whole: &Response) -> Self {
-        if ctx.config.cache.digests == 0 {
-            return Self { of_representation: None, of_content: None };
+    /// Reads the two fields of a retrieval that would succeed; `None` if it wants nothing, as nearly every request.
+    pub(super) fn of(ctx: &Context<'_>, request: &Request<'_>, whole: &Response) -> Option<Self> {
+        const EITHER: FieldNames = FieldNames::of(&[FieldName::WantReprDigest, FieldName::WantContentDigest]);
+        if ctx.config.cache.digests == 0 || !request.fields.contains_any(EITHER) {
+            return None;
         }
         let algorithm = wanted(request.fields, FieldName::WantReprDigest);
-        Self {
+        Some(Self {
             // The bytes in the coding in which they are: what 200 would send (section 3).
             of_representation: algorithm.and_then(|algorithm| Some((algorithm, whole.body.share()?))),
             of_content: wanted(request.fields, FieldName::WantContentDigest),
-        }
+        })
     }
 
     /// Fulfils it for the answer that came of the representation: 200, 206 or 304. A refusal is no representation of

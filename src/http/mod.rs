@@ -4,6 +4,7 @@
 
 mod audience;
 mod authorization;
+mod bytes;
 mod chunked;
 mod conditional;
 mod cross_site;
@@ -11,6 +12,7 @@ mod fill_body;
 mod format;
 mod forwarded;
 mod integrity;
+mod lines;
 mod parse;
 mod proxy_header;
 mod range;
@@ -23,7 +25,8 @@ pub use chunked::{ChunkedDecoder, Piece};
 pub use fill_body::{handle_request, refuse_request};
 pub use format::{CommonLines, Facts, Reply, format, format_interim};
 pub use forwarded::forwarded_client;
-pub use parse::{Head, HeadLimits, Parsed, parse, parse_trailers};
+pub use lines::parse_trailers;
+pub use parse::{Head, HeadLimits, Parsed, parse};
 pub use proxy_header::{NotProxied, ProxyHeader, parse_proxy_header};
 /// The way from a `Range` field to an answer, for `tests/fuzz` alone: every other reader of foreign bytes can be called
 /// from outside already, but this one would need a file, and a file as long as the numbers that it must stand.

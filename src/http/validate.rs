@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use super::bytes::HOST;
 use super::parse::Head;
 use crate::message::{BodyFraming, FieldName, Fields, Method, Refusal, Request, Status, Version, Visitor};
 
@@ -20,16 +21,16 @@ pub fn validate<'b>(head: &Head<'b>, fields: &'b Fields<'b>) -> Result<Request<'
     let Some(method) = Method::from_name(head.method) else {
         return Err(Refusal::closing(
             Status::NOT_IMPLEMENTED,
-            format!("The method {} is not known here.", head.method),
+            format!("The method {} is not known here.", String::from_utf8_lossy(head.method)),
         ));
     };
     let target = split_target(method, head.target)?;
-    let (raw_path, query) = split_at_byte(target.path_and_query, b'?');
+    let (path, query) = split_path(target.path_and_query)?;
     Ok(Request {
         method,
         version,
         raw_target: target.path_and_query,
-        path: decode_path(raw_path)?,
+        path,
         query,
         host: target.authority.unwrap_or(host_field),
         fields,
@@ -41,13 +42,16 @@ pub fn validate<'b>(head: &Head<'b>, fields: &'b Fields<'b>) -> Result<Request<'
     })
 }
 
-/// What stands before the first such byte, and what behind it. On the hot path: `str::split_once` takes several times as
-/// long for texts so short.
-fn split_at_byte(text: &str, byte: u8) -> (&str, Option<&str>) {
-    match memchr::memchr(byte, text.as_bytes()) {
-        Some(at) => (text.get(..at).unwrap_or_default(), text.get(at + 1..)),
-        None => (text, None),
-    }
+/// The decoded path, and what follows the `?`. One search finds the end of most paths, and that they have no escape.
+fn split_path(bytes: &[u8]) -> Result<(Cow<'_, [u8]>, Option<&str>), Refusal> {
+    let first = memchr::memchr2(b'?', b'%', bytes).unwrap_or(bytes.len());
+    let has_escape = bytes.get(first) == Some(&b'%');
+    let end = if has_escape { memchr::memchr(b'?', bytes).unwrap_or(bytes.len()) } else { first };
+    let raw = bytes.get(..end).unwrap_or_default();
+    // Nothing is allocated for a path that is plain already.
+    let is_plain = !has_escape && !raw.windows(2).any(|pair| pair == b"//" || pair == b"/.");
+    let path = if is_plain { Cow::Borrowed(raw) } else { Cow::Owned(decode_path(raw)?) };
+    Ok((path, bytes.get(end + 1..).and_then(|query| std::str::from_utf8(query).ok())))
 }
 
 fn bad_request(detail: &'static str) -> Refusal {
@@ -92,92 +96,81 @@ fn chunked_framing(version: Version, fields: &Fields<'_>) -> Result<BodyFraming,
 }
 
 /// RFC 9112 section 3.2: exactly one Host in HTTP/1.1, and it must be an authority.
-fn host_field<'b>(version: Version, fields: &Fields<'b>) -> Result<&'b str, Refusal> {
+fn host_field<'b>(version: Version, fields: &Fields<'b>) -> Result<&'b [u8], Refusal> {
     let mut values = fields.all(FieldName::Host);
     let value = match (values.next(), values.next()) {
         (Some(value), None) => value,
-        (None, _) if version == Version::Http10 => return Ok(""),
+        (None, _) if version == Version::Http10 => return Ok(b""),
         (None, _) => return Err(bad_request("HTTP/1.1 wants a Host field.")),
         (Some(_), Some(_)) => return Err(bad_request("Host may stand only once.")),
     };
-    let not_an_authority = || bad_request("Host must be a name or address and, if need be, a colon and a port.");
-    let host = std::str::from_utf8(value).map_err(|_| not_an_authority())?;
-    if is_authority(host) { Ok(host) } else { Err(not_an_authority()) }
+    if !is_authority(value) {
+        return Err(bad_request("Host must be a name or address and, if need be, a colon and a port."));
+    }
+    Ok(value)
 }
 
-/// `uri-host [ ":" port ]` of RFC 3986, without user information.
-fn is_authority(text: &str) -> bool {
-    let (host, port) = match text.strip_prefix('[') {
-        Some(rest) => {
-            let Some((address, port)) = rest.split_once(']') else { return false };
-            if address.parse::<std::net::Ipv6Addr>().is_err() {
-                return false;
-            }
-            ("v6", port)
-        }
-        None => text.split_at(text.bytes().position(|byte| byte == b':').unwrap_or(text.len())),
-    };
-    let port_is_one = match port.strip_prefix(':') {
-        Some(digits) => digits.len() <= 5 && digits.bytes().all(|byte| byte.is_ascii_digit()),
-        None => port.is_empty(),
-    };
-    // An empty Host is what RFC 9112 wants for a target without authority.
-    port_is_one && is_host(host.as_bytes())
-}
-
-/// `reg-name` of RFC 3986 section 3.2.2. Every request has one and most are short: a walk over it is over before a
-/// vectorized search has begun.
-fn is_host(mut rest: &[u8]) -> bool {
-    loop {
-        rest = match rest {
-            [] => return true,
-            [b'%', high, low, tail @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => tail,
-            [byte, tail @ ..] if is_plain_host_byte(*byte) => tail,
-            [_, ..] => return false,
-        };
+/// `uri-host [ ":" port ]` of RFC 3986, without user information. An empty Host is what RFC 9112 wants for a target without
+/// authority.
+fn is_authority(text: &[u8]) -> bool {
+    let port = if text.starts_with(b"[") { behind_address(text) } else { Some(behind_name(text)) };
+    let Some(port) = port else { return false };
+    match port {
+        [] => true,
+        [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
+        [_, ..] => false,
     }
 }
 
-/// A byte of a `reg-name` that stands for itself. The pattern becomes a test of bits.
-fn is_plain_host_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'='
-        )
+/// What stands behind the IPv6 address in brackets at the beginning; `None` if it is none.
+fn behind_address(text: &[u8]) -> Option<&[u8]> {
+    let (address, port) = std::str::from_utf8(text).ok()?.strip_prefix('[')?.split_once(']')?;
+    address.parse::<std::net::Ipv6Addr>().ok().map(|_| port.as_bytes())
+}
+
+/// What stands behind the `reg-name` at the beginning (RFC 3986 section 3.2.2).
+fn behind_name(text: &[u8]) -> &[u8] {
+    let mut rest = text;
+    loop {
+        rest = rest.get(HOST.count(rest)..).unwrap_or_default();
+        match rest {
+            [b'%', high, low, tail @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => rest = tail,
+            _ => return rest,
+        }
+    }
 }
 
 /// A target taken apart (RFC 9112 section 3.2).
 struct Target<'b> {
-    path_and_query: &'b str,
-    authority: Option<&'b str>,
+    path_and_query: &'b [u8],
+    authority: Option<&'b [u8]>,
     asterisk: bool,
 }
 
-fn split_target(method: Method, target: &str) -> Result<Target<'_>, Refusal> {
-    if target.starts_with('/') {
+fn split_target(method: Method, target: &[u8]) -> Result<Target<'_>, Refusal> {
+    if target.starts_with(b"/") {
         return Ok(Target { path_and_query: target, authority: None, asterisk: false });
     }
-    if target == "*" && method == Method::Options {
-        return Ok(Target { path_and_query: "/", authority: None, asterisk: true });
+    if target == b"*" && method == Method::Options {
+        return Ok(Target { path_and_query: b"/", authority: None, asterisk: true });
     }
     if method == Method::Connect {
         // Its target is an authority; `route` will refuse the method.
-        return Ok(Target { path_and_query: "/", authority: None, asterisk: false });
+        return Ok(Target { path_and_query: b"/", authority: None, asterisk: false });
     }
-    let scheme_bytes = ["http://", "https://"].into_iter().find_map(|scheme| {
-        target.get(..scheme.len()).filter(|start| start.eq_ignore_ascii_case(scheme)).map(|_| scheme.len())
+    let scheme_bytes = [&b"http://"[..], b"https://"].into_iter().find_map(|scheme| {
+        target.get(..scheme.len()).filter(|start| start.eq_ignore_ascii_case(scheme)).map(<[u8]>::len)
     });
     let wrong = || bad_request("The request target must begin with '/' or be an absolute http URI.");
     let rest = scheme_bytes.and_then(|bytes| target.get(bytes..)).ok_or_else(wrong)?;
-    let (authority, path_and_query) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let (authority, path_and_query) = rest.split_at(memchr::memchr2(b'/', b'?', rest).unwrap_or(rest.len()));
     // An http URI has a host (RFC 9110 section 4.2.1).
-    if authority.is_empty() || authority.starts_with(':') || !is_authority(authority) {
+    if authority.is_empty() || authority.starts_with(b":") || !is_authority(authority) {
         return Err(wrong());
     }
     match path_and_query {
-        "" => Ok(Target { path_and_query: "/", authority: Some(authority), asterisk: method == Method::Options }),
-        path if path.starts_with('/') => {
+        b"" => Ok(Target { path_and_query: b"/", authority: Some(authority), asterisk: method == Method::Options }),
+        path if path.starts_with(b"/") => {
             Ok(Target { path_and_query: path, authority: Some(authority), asterisk: false })
         }
         _ => Err(wrong()),
@@ -185,14 +178,9 @@ fn split_target(method: Method, target: &str) -> Result<Target<'_>, Refusal> {
 }
 
 /// Decodes a raw path and takes its dot segments and empty segments away (RFC 3986 sections 2.1 and 5.2.4), in this
-/// order: an encoded dot segment is a dot segment. Nothing is allocated for a path that is plain already.
-fn decode_path(raw: &str) -> Result<Cow<'_, [u8]>, Refusal> {
-    let bytes = raw.as_bytes();
-    let is_plain = |pair: &[u8]| pair != b"//" && pair != b"/.";
-    if memchr::memchr(b'%', bytes).is_none() && bytes.windows(2).all(is_plain) {
-        return Ok(Cow::Borrowed(bytes));
-    }
-    let decoded = percent_decode(bytes)?;
+/// order: an encoded dot segment is a dot segment.
+fn decode_path(raw: &[u8]) -> Result<Vec<u8>, Refusal> {
+    let decoded = percent_decode(raw)?;
     // No file name holds a NUL, so nothing is there.
     if decoded.contains(&0) {
         return Err(Refusal::not_found());
@@ -222,7 +210,7 @@ fn decode_path(raw: &str) -> Result<Cow<'_, [u8]>, Refusal> {
     if path.is_empty() {
         path.push(b'/');
     }
-    Ok(Cow::Owned(path))
+    Ok(path)
 }
 
 /// Percent-decodes, strictly: a `%` without two digits is refused rather than guessed at.
@@ -239,6 +227,9 @@ fn percent_decode(bytes: &[u8]) -> Result<Vec<u8>, Refusal> {
 
 /// RFC 9112 section 9.3.
 fn keep_alive(version: Version, fields: &Fields<'_>) -> bool {
+    if !fields.contains(FieldName::Connection) {
+        return version == Version::Http11;
+    }
     let has =
         |option: &[u8]| fields.elements(FieldName::Connection).any(|element| element.eq_ignore_ascii_case(option));
     match version {
@@ -249,6 +240,9 @@ fn keep_alive(version: Version, fields: &Fields<'_>) -> bool {
 
 /// RFC 9110 section 10.1.1. HTTP/1.0 knows no 1xx, so its Expect means nothing.
 fn expects_continue(version: Version, fields: &Fields<'_>) -> Result<bool, Refusal> {
+    if !fields.contains(FieldName::Expect) {
+        return Ok(false);
+    }
     let mut expectations = fields.elements(FieldName::Expect);
     match (version, expectations.next(), expectations.next()) {
         (_, None, _) | (Version::Http10, _, _) => Ok(false),
@@ -317,7 +311,7 @@ mod tests {
         ];
         for (lines, expected) in table {
             let head = format!("GET / HTTP/1.1\r\n{lines}\r\n");
-            with_request(&head, |request| assert_eq!(request.map(|r| r.host), expected, "{lines}"));
+            with_request(&head, |request| assert_eq!(request.map(Request::host_text), expected, "{lines}"));
         }
     }
 

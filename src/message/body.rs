@@ -1,14 +1,14 @@
 //! Bodies: all that `send_response` knows how to send, and the two traits for bodies made or taken piece by piece.
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt;
 use std::fs::File;
 use std::io;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Digests, Fields, Interim, Receive, Refusal, Response};
+use super::{Digests, Fields, Interim, Label, Receive, Refusal, Response};
 
 /// One piece of work: about what a source appends, or a sink is handed, in one call.
 pub const PIECE_BYTES: usize = 64 * 1024;
@@ -33,7 +33,7 @@ pub enum Body {
     /// A part of a regular file, sent by the kernel.
     File {
         /// The open file; its own position is not used.
-        file: Arc<File>,
+        file: Arc<OpenFile>,
         /// First byte to send.
         offset: u64,
         /// How many bytes to send.
@@ -61,6 +61,16 @@ impl Body {
             Self::File { length, .. } => Some(*length),
             Self::Source { length, .. } => *length,
             Self::Parts(parts) => parts.iter().try_fold(0, |sum: u64, part| sum.checked_add(part.length()?)),
+        }
+    }
+
+    /// The field lines of the representation that it is a part of, where they are held ready.
+    #[must_use]
+    pub fn label(&self) -> Option<&Label> {
+        match self {
+            Self::Prepared { prepared, .. } => Some(&prepared.label),
+            Self::File { file, .. } => file.label.as_ref(),
+            Self::Empty | Self::Bytes(_) | Self::Source { .. } | Self::Parts(_) => None,
         }
     }
 
@@ -118,15 +128,41 @@ impl fmt::Debug for Body {
 /// A representation held ready to be sent: its content, and its field lines as `format` would write them.
 #[derive(Debug)]
 pub struct Prepared {
-    /// `Content-Type: …\r\nETag: …\r\n` and so on, each line with its CRLF: everything that stays true as long as
-    /// the representation is the same, for a 200 and for a 304 alike.
-    pub field_lines: Box<[u8]>,
-    /// The value of `Content-Type` among them: every part of a multipart answer repeats it.
-    pub content_type: Cow<'static, str>,
+    /// The field lines.
+    pub label: Label,
     /// The content.
     pub content: Box<[u8]>,
     /// Its digests, as soon as somebody has asked for them.
     pub digests: Digests,
+}
+
+/// An open file, and the field lines of what it holds if they are held ready.
+#[derive(Debug)]
+pub struct OpenFile {
+    file: File,
+    label: Option<Label>,
+}
+
+impl OpenFile {
+    /// A file that is sent more than once.
+    #[must_use]
+    pub fn labelled(file: File, label: Label) -> Self {
+        Self { file, label: Some(label) }
+    }
+}
+
+impl From<File> for OpenFile {
+    fn from(file: File) -> Self {
+        Self { file, label: None }
+    }
+}
+
+impl Deref for OpenFile {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        &self.file
+    }
 }
 
 /// Content made a bounded piece at a time, on a helper thread, never on the event loop.

@@ -1,5 +1,7 @@
 //! Field lines as bytes: what `format` writes into a head, and a cache keeps ready.
 
+use std::borrow::Cow;
+
 use super::{ContentRange, FieldName, Validators, Value};
 
 /// Writes the lines that belong to a representation, whatever part of it is sent. A cache keeps them ready.
@@ -17,10 +19,11 @@ pub fn write_representation_lines(validators: Validators, accepts_ranges: bool, 
 
 /// Appends `Name: value` and CRLF.
 pub fn write_line(name: FieldName, value: &Value, out: &mut Vec<u8>) {
-    out.extend_from_slice(name.text().as_bytes());
-    out.extend_from_slice(b": ");
+    out.extend_from_slice(name.line_start().as_bytes());
     match value {
-        Value::Text(text) => write_text(text, out),
+        // Ours: it was known when this was compiled.
+        Value::Text(Cow::Borrowed(text)) => out.extend_from_slice(text.as_bytes()),
+        Value::Text(Cow::Owned(text)) => write_text(text, out),
         Value::Number(number) => write_number(*number, out),
         Value::Date(date) => out.extend_from_slice(&date.imf_fixdate()),
         Value::Tag(etag) => {

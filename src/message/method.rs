@@ -26,17 +26,17 @@ pub enum Method {
 impl Method {
     /// The method of this name; names are case-sensitive (RFC 9110 section 9.1).
     #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
+    pub fn from_name(name: &[u8]) -> Option<Self> {
         Some(match name {
-            "GET" => Self::Get,
-            "HEAD" => Self::Head,
-            "OPTIONS" => Self::Options,
-            "PUT" => Self::Put,
-            "POST" => Self::Post,
-            "DELETE" => Self::Delete,
-            "PATCH" => Self::Patch,
-            "TRACE" => Self::Trace,
-            "CONNECT" => Self::Connect,
+            b"GET" => Self::Get,
+            b"HEAD" => Self::Head,
+            b"OPTIONS" => Self::Options,
+            b"PUT" => Self::Put,
+            b"POST" => Self::Post,
+            b"DELETE" => Self::Delete,
+            b"PATCH" => Self::Patch,
+            b"TRACE" => Self::Trace,
+            b"CONNECT" => Self::Connect,
             _ => return None,
         })
     }
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn method_names_are_case_sensitive() {
-        assert_eq!(Method::from_name("GET"), Some(Method::Get));
-        assert_eq!(Method::from_name("get"), None);
+        assert_eq!(Method::from_name(b"GET"), Some(Method::Get));
+        assert_eq!(Method::from_name(b"get"), None);
     }
 }

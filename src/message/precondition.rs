@@ -1,6 +1,6 @@
 //! Preconditions (RFC 9110 section 13) and the comparison of entity tags.
 
-use super::{ETag, FieldName, Fields, HttpDate, Method, Validators};
+use super::{ETag, FieldName, FieldNames, Fields, HttpDate, Method, Validators};
 
 /// What the preconditions of a request say about the current representation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,10 +32,10 @@ impl Preconditions {
     /// Copies the preconditions of a request; without any, nothing is allocated.
     #[must_use]
     pub fn of(fields: &Fields<'_>) -> Self {
-        const NAMES: [FieldName; 4] =
-            [FieldName::IfMatch, FieldName::IfUnmodifiedSince, FieldName::IfNoneMatch, FieldName::IfModifiedSince];
-        let lines =
-            NAMES.into_iter().flat_map(|name| fields.all(name).map(move |value| (name, Box::from(value)))).collect();
+        let lines = PRECONDITIONS
+            .into_iter()
+            .flat_map(|name| fields.all(name).map(move |value| (name, Box::from(value))))
+            .collect();
         Self { lines }
     }
 
@@ -64,9 +64,18 @@ impl Preconditions {
     }
 }
 
+/// The fields that are preconditions, but for `If-Range`, which decides about a range only.
+const PRECONDITIONS: [FieldName; 4] =
+    [FieldName::IfMatch, FieldName::IfUnmodifiedSince, FieldName::IfNoneMatch, FieldName::IfModifiedSince];
+
 /// Decides the preconditions of a request without copying them.
 #[must_use]
 pub fn evaluate_fields(fields: &Fields<'_>, method: Method, current: Option<Validators>) -> Verdict {
+    const ANY: FieldNames = FieldNames::of(&PRECONDITIONS);
+    // Most requests have none.
+    if !fields.contains_any(ANY) {
+        return Verdict::Proceed;
+    }
     evaluate(method, current, |name| fields.all(name))
 }
 

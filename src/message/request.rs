@@ -45,13 +45,13 @@ pub struct Request<'b> {
     /// The version to answer in.
     pub version: Version,
     /// The target as it was sent, for the log and for redirects.
-    pub raw_target: &'b str,
+    pub raw_target: &'b [u8],
     /// The path, percent-decoded, without dot segments or NUL; begins with `/`.
     pub path: Cow<'b, [u8]>,
     /// What follows the `?`, not decoded.
     pub query: Option<&'b str>,
     /// Host of the target: `Host`, or the authority of an absolute-form target. Empty in HTTP/1.0 without Host.
-    pub host: &'b str,
+    pub host: &'b [u8],
     /// The field lines.
     pub fields: &'b Fields<'b>,
     /// How the content is framed.
@@ -66,16 +66,16 @@ pub struct Request<'b> {
     pub visitor: Visitor,
 }
 
-impl Request<'_> {
+impl<'b> Request<'b> {
     /// The value of a field that may stand only once; its first line otherwise.
     #[must_use]
     pub fn field(&self, name: FieldName) -> Option<&[u8]> {
         self.fields.first(name)
     }
 
-    /// The raw path: the target up to the `?`.
+    /// The host as text: it is ASCII. On the hot path nobody has to know, so the bytes are kept.
     #[must_use]
-    pub fn raw_path(&self) -> &str {
-        self.raw_target.split('?').next().unwrap_or_default()
+    pub fn host_text(&self) -> &'b str {
+        std::str::from_utf8(self.host).unwrap_or_default()
     }
 }

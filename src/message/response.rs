@@ -5,7 +5,7 @@ use std::fmt;
 
 use arrayvec::ArrayVec;
 
-use super::{Body, BodySink, ETag, FieldName, HttpDate, Job, Refusal, Status, Work};
+use super::{Body, BodySink, ETag, FieldName, HttpDate, Job, Label, Refusal, Status, Work};
 
 /// So many lines are kept in the response itself: enough for a part of a large file and for an error, the answers of the
 /// hot path that have any, and small enough to be moved from box to box some times before it is formatted.
@@ -86,6 +86,12 @@ impl ResponseFields {
         }
     }
 
+    /// Is there none?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.first.is_empty() && self.rest.is_empty()
+    }
+
     /// The lines in the order in which they were added.
     pub fn iter(&self) -> impl Iterator<Item = &(FieldName, Value)> {
         self.first.iter().chain(&self.rest)
@@ -153,13 +159,21 @@ impl Response {
         response
     }
 
+    /// A response with a file that is held ready, of which parts may be asked for.
+    #[must_use]
+    pub fn with_file(body: Body) -> Self {
+        let validators = body.label().map_or_else(Validators::default, Label::validators);
+        Self { validators, accepts_ranges: true, body, ..Self::new(Status::OK) }
+    }
+
     /// The value of `Content-Type`, wherever it is kept.
     #[must_use]
     pub fn content_type(&self) -> Option<&str> {
-        match (self.fields.find(FieldName::ContentType), &self.body) {
-            (Some(Value::Text(text)), _) => Some(text),
-            (_, Body::Prepared { prepared, .. }) => Some(&prepared.content_type),
-            _ => None,
+        match self.fields.find(FieldName::ContentType) {
+            Some(Value::Text(text)) => Some(text),
+            Some(Value::Number(_) | Value::Date(_) | Value::Tag(_) | Value::Range(_)) | None => {
+                self.body.label().map(Label::content_type)
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::socket::{
-    self, AddressFamily, Backlog, MsgFlags, SockFlag, SockType, SockaddrStorage, UnixAddr, setsockopt, sockopt,
+    self, AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, UnixAddr, setsockopt, sockopt,
 };
 
 /// How many connections the kernel queues for a listener; it bounds this by net.core.somaxconn.
@@ -238,7 +238,10 @@ fn remove_dead_socket(path: &Path) -> io::Result<()> {
 /// # Errors
 /// As recv(2); `WouldBlock` if nothing is there.
 pub fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
-    Ok(socket::recv(fd.as_raw_fd(), buffer, MsgFlags::empty())?)
+    let (start, length) = (buffer.as_mut_ptr(), buffer.len());
+    let nobody = std::ptr::null_mut::<libc::c_void>();
+    // SAFETY: the kernel writes at most `length` bytes to `start`, which are the buffer's, and no address.
+    transferred(unsafe { libc::syscall(libc::SYS_recvfrom, fd.as_raw_fd(), start, length, 0, nobody, nobody) })
 }
 
 /// Sends as much as the socket takes. `more` tells the kernel that the rest of a segment follows.
@@ -246,9 +249,17 @@ pub fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
 /// # Errors
 /// As send(2); `WouldBlock` if the socket is full.
 pub fn send(fd: BorrowedFd<'_>, bytes: &[u8], more: bool) -> io::Result<usize> {
-    let more = if more { MsgFlags::from_bits_retain(libc::MSG_MORE) } else { MsgFlags::empty() };
-    let flags = MsgFlags::MSG_NOSIGNAL | more;
-    Ok(socket::send(fd.as_raw_fd(), bytes, flags)?)
+    let flags = libc::MSG_NOSIGNAL | if more { libc::MSG_MORE } else { 0 };
+    let (start, length) = (bytes.as_ptr(), bytes.len());
+    let nobody = std::ptr::null::<libc::c_void>();
+    // SAFETY: the kernel reads at most `length` bytes from `start`, which are those given, and no address.
+    transferred(unsafe { libc::syscall(libc::SYS_sendto, fd.as_raw_fd(), start, length, flags, nobody, 0) })
+}
+
+/// What came of a receive or a send that was made past the C library: there both are points at which a thread may be
+/// cancelled, which costs four locked operations a call as soon as a process has threads. Ours are never cancelled.
+fn transferred(outcome: libc::c_long) -> io::Result<usize> {
+    usize::try_from(outcome).map_err(|_| io::Error::last_os_error())
 }
 
 /// Sends two runs of bytes as one, as much as the socket takes.

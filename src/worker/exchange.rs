@@ -36,10 +36,10 @@ pub(super) struct AskedForLog {
 
 impl AskedForLog {
     /// Copies them.
-    pub(super) fn of(request: &Request<'_>, line: &str) -> Self {
+    pub(super) fn of(request: &Request<'_>, line: &[u8]) -> Self {
         let copy = |name| request.field(name).map(Box::from);
         Self {
-            request: line.to_owned(),
+            request: String::from_utf8_lossy(line).into_owned(),
             referer: copy(FieldName::Referer),
             user_agent: copy(FieldName::UserAgent),
             user: request.visitor.user.clone(),

@@ -3,7 +3,6 @@
 //! They come through our memory, a piece at a time. Meanwhile the kernel reads ahead, and what it has read by then
 //! `send_file` sends without a copy, as ever.
 
-use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
@@ -13,7 +12,7 @@ use super::connection::{Connection, Flow, State};
 use super::desk::Desk;
 use super::exchange::{Awaiting, Sending};
 use super::offload::Task;
-use crate::message::{Body, PIECE_BYTES};
+use crate::message::{Body, OpenFile, PIECE_BYTES};
 use crate::sys::page_cache;
 
 /// How much the kernel is asked to read for a client at a time: enough that a disk is busy while we send, and little
@@ -22,7 +21,7 @@ const AHEAD_BYTES: u64 = 2 * 1024 * 1024;
 
 /// A part of a file that somebody waits for.
 pub(super) struct Fetch {
-    file: Arc<File>,
+    file: Arc<OpenFile>,
     offset: u64,
     length: u64,
 }

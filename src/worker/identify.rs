@@ -32,8 +32,8 @@ impl Connection {
     /// # Errors
     /// 401 for what is wrong, 429 and 503 for too much at once.
     pub(super) fn identify(&self, request: &Request<'_>, site: SiteId, desk: &mut Desk) -> Result<Identity, Refusal> {
-        if !desk.config.sites.get(site).access.asks_for_user(http::subject(desk.config.sites.get(site), &request.path))
-        {
+        let its = desk.config.sites.get(site);
+        if !its.access.is_selective() || !its.access.asks_for_user(http::subject(its, &request.path)) {
             return Ok(Identity::Unknown);
         }
         match http::read_authorization(request.fields)? {
@@ -121,7 +121,7 @@ impl Connection {
     /// client chose.
     fn failure(&self, who: &str, request: &Request<'_>) -> String {
         let client = self.client.map_or_else(|| "unix:".to_owned(), |client| client.to_string());
-        format!("login refused: client {client}, {who}, host \"{}\"", request.host.escape_default())
+        format!("login refused: client {client}, {who}, host \"{}\"", request.host_text().escape_default())
     }
 }
 

@@ -27,7 +27,7 @@ impl Connection {
         // A client that wanted to close, and has sent nothing more, need not be waited for.
         let unless_kept = if facts.client_closes && is_last { Then::Close } else { Then::Linger };
         let form = || ErrorForm::of(request.fields);
-        self.reply(response, facts, form, unless_kept, Some(log_line(request, head)), desk)
+        self.reply(response, facts, form, unless_kept, || Some(log_line(request, head)), desk)
     }
 
     /// The same for an answer that comes before content which will not be read.
@@ -40,7 +40,7 @@ impl Connection {
         desk: &mut Desk,
     ) -> Flow {
         let form = || ErrorForm::of(request.fields);
-        self.reply(response, facts, form, Then::Linger, Some(log_line(request, head)), desk)
+        self.reply(response, facts, form, Then::Linger, || Some(log_line(request, head)), desk)
     }
 
     /// Answers a request whose bytes are gone.
@@ -48,14 +48,14 @@ impl Connection {
         let answer = answer.map_err(|refusal| asked.facts.audience.ask_for_user(refusal));
         let response = answer.unwrap_or_else(|refusal| content::error(&refusal, asked.error_form));
         let facts = Facts { keep_alive: asked.facts.keep_alive && !desk.is_draining, ..asked.facts };
-        let line = asked.for_log.as_ref().map(|words| words.line(NOTHING_KNOWN));
+        let line = || asked.for_log.as_ref().map(|words| words.line(NOTHING_KNOWN));
         self.reply(response, facts, || asked.error_form, Then::Linger, line, desk)
     }
 
     /// Answers bytes that are no request.
     pub(super) fn refuse_unparsed(&mut self, refusal: &Refusal, desk: &mut Desk) -> Flow {
         let response = content::error(refusal, ErrorForm::default());
-        self.reply(response, Facts::OF_NO_REQUEST, ErrorForm::default, Then::Linger, Some(NOTHING_KNOWN), desk)
+        self.reply(response, Facts::OF_NO_REQUEST, ErrorForm::default, Then::Linger, || Some(NOTHING_KNOWN), desk)
     }
 
     /// Answers a head that makes no request.
@@ -67,26 +67,24 @@ impl Connection {
         desk: &mut Desk,
     ) -> Flow {
         let response = content::error(refusal, ErrorForm::of(fields));
-        let line = RequestLine {
-            request: Some(head.line.as_bytes()),
-            referer: fields.first(FieldName::Referer),
-            user_agent: fields.first(FieldName::UserAgent),
-            ..NOTHING_KNOWN
+        let line = || {
+            let (referer, user_agent) = (fields.first(FieldName::Referer), fields.first(FieldName::UserAgent));
+            Some(RequestLine { request: Some(head.line), referer, user_agent, ..NOTHING_KNOWN })
         };
         let facts = Facts { method: head.known_method(), ..Facts::OF_NO_REQUEST };
-        self.reply(response, facts, || ErrorForm::of(fields), Then::Linger, Some(line), desk)
+        self.reply(response, facts, || ErrorForm::of(fields), Then::Linger, line, desk)
     }
 
     /// Formats a response. A small body goes out with its head; for any other the state changes to `SendReply`.
     /// `unless_kept` is what happens after a reply that ends the connection, `form` the one of an error, should the body
-    /// not be had.
-    fn reply(
+    /// not be had, `line` what the access log says of the request.
+    fn reply<'r>(
         &mut self,
         mut response: Response,
         facts: Facts,
         form: impl FnOnce() -> ErrorForm,
         unless_kept: Then,
-        line: Option<RequestLine<'_>>,
+        line: impl FnOnce() -> Option<RequestLine<'r>>,
         desk: &mut Desk,
     ) -> Flow {
         let is_begun = self.begin_source(&mut response, facts.method, desk).unwrap_or_else(|refusal| {
@@ -100,9 +98,9 @@ impl Connection {
         let fixed = facts.fields.and_then(|id| site.fields.get(id));
         let cors = facts.audience.cors.id.map_or("", |id| site.cors.lines(id));
         let Reply { body, is_chunked, keep_alive } =
-            http::format(response, facts, fixed, cors, &desk.common_lines, &mut desk.out);
+            http::format(&mut response, facts, fixed, cors, &desk.common_lines, &mut desk.out);
         let then = if keep_alive { Then::Next } else { unless_kept };
-        let line = line.filter(|_| desk.access_log.is_on());
+        let line = if desk.access_log.is_on() { line() } else { None };
         let line = line.map(|line| fill_in(line, self.client, status.code(), desk));
         let copied = match &body {
             Body::Empty => Some(&[][..]),

@@ -68,7 +68,7 @@ pub(super) const NOTHING_KNOWN: RequestLine<'static> = RequestLine {
 
 pub(super) fn log_line<'r>(request: &'r Request<'_>, head: &'r Head<'_>) -> RequestLine<'r> {
     RequestLine {
-        request: Some(head.line.as_bytes()),
+        request: Some(head.line),
         referer: request.field(FieldName::Referer),
         user_agent: request.field(FieldName::UserAgent),
         user: request.visitor.user.as_deref(),

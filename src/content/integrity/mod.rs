@@ -7,7 +7,6 @@
 mod tests;
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +18,8 @@ use lru::LruCache;
 use super::files::is_settled;
 use super::{Context, Now};
 use crate::message::{
-    Algorithm, Body, Digest, Digests, FieldName, Handled, Hasher, PIECE_BYTES, Prepared, Response, Work, Worked,
+    Algorithm, Body, Digest, Digests, FieldName, Handled, Hasher, OpenFile, PIECE_BYTES, Prepared, Response, Work,
+    Worked,
 };
 use crate::sys::file::{Identity, identity};
 
@@ -121,7 +121,7 @@ impl Digesting {
             Place::Prepared(prepared) => prepared.digests.note(digest),
             Place::File(file, state) => {
                 // What was read is of one state only if that is still the same.
-                if !identity(&**file).is_ok_and(|now| key(&now) == key(state)) {
+                if !identity(&***file).is_ok_and(|now| key(&now) == key(state)) {
                     return;
                 }
                 if is_settled(state, self.now) {
@@ -167,7 +167,7 @@ impl Work for Digesting {
 /// Where a digest is kept, if it is one of a whole representation.
 enum Place {
     Prepared(Arc<Prepared>),
-    File(Arc<File>, Identity),
+    File(Arc<OpenFile>, Identity),
     Nowhere,
 }
 
@@ -177,7 +177,7 @@ impl Place {
             Body::Prepared { prepared, offset: 0, length } if *length == prepared.content.len() => {
                 Self::Prepared(prepared.clone())
             }
-            Body::File { file, offset: 0, length } => match identity(&**file) {
+            Body::File { file, offset: 0, length } => match identity(&***file) {
                 Ok(state) if state.size == *length => Self::File(file.clone(), state),
                 Ok(_) | Err(_) => Self::Nowhere,
             },

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::content::tests::World;
-use crate::message::Status;
+use crate::message::{Label, Status};
+use std::fs::File;
 use std::io::Write;
 
 fn digest(content: &[u8]) -> Digest {
@@ -11,16 +12,16 @@ fn digest(content: &[u8]) -> Digest {
     hasher.finish()
 }
 
-fn file_of(content: &[u8]) -> Arc<File> {
+fn file_of(content: &[u8]) -> Arc<OpenFile> {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(content).unwrap();
     // Time stamps of this moment would not be kept.
     file.set_modified(std::time::UNIX_EPOCH).unwrap();
-    Arc::new(file)
+    Arc::new(file.into())
 }
 
-fn whole(file: &Arc<File>) -> Body {
-    Body::File { file: file.clone(), offset: 0, length: identity(&**file).unwrap().size }
+fn whole(file: &Arc<OpenFile>) -> Body {
+    Body::File { file: file.clone(), offset: 0, length: identity(&***file).unwrap().size }
 }
 
 /// A moment at which every file of the tests has been what it is for long.
@@ -79,8 +80,7 @@ fn what_is_in_memory_keeps_its_digest_and_parts_have_their_own() {
     let world = World::new(std::path::Path::new("."));
     let ctx = context(&world);
     let prepared = Arc::new(Prepared {
-        field_lines: Box::default(),
-        content_type: "a/b".into(),
+        label: Label::default(),
         content: Box::from(&b"0123456789"[..]),
         digests: Digests::default(),
     });

@@ -46,7 +46,7 @@ pub fn listing(ctx: &Context<'_>, request: &Request<'_>, folder: File) -> Provid
     let reader = Reader::new(folder, root, path, asked.sort, asked.order).map_err(|error| refuse_open(&error))?;
     let response = match asked.form {
         Form::Page => {
-            let host = verbs.contains(Verb::Create).then_some(request.host);
+            let host = verbs.contains(Verb::Create).then(|| request.host_text());
             page::respond(Status::OK, body(reader, HtmlRows::new(path, asked, host)))
         }
         Form::Json => Response::with_body(Status::OK, "application/json", body(reader, JsonRows::default())),

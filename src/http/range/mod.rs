@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 
+use super::bytes::trim_white_space;
 use crate::content::{self, Now};
 use crate::message::{
     Body, Comparison, ContentRange, ETag, FieldName, HttpDate, Refusal, Request, Response, Status, Validators, Value,
@@ -50,9 +51,8 @@ enum Selection {
 
 /// Looks at `Range` and `If-Range` of a GET that would succeed. (HEAD and other methods know no ranges: section 14.2.)
 pub fn apply(request: &Request<'_>, response: &mut Response, ranges_limit: usize, now: Now) {
-    let (Some(range), Some(complete)) = (request.field(FieldName::Range), response.body.length()) else {
-        return;
-    };
+    let Some(range) = request.field(FieldName::Range) else { return };
+    let Some(complete) = response.body.length() else { return };
     if !response.accepts_ranges || !if_range_holds(request, response.validators, now) {
         return;
     }
@@ -217,14 +217,6 @@ impl Boundary {
     fn closing(&self) -> Vec<u8> {
         format!("\r\n--{}--\r\n", self.text()).into_bytes()
     }
-}
-
-/// Without the optional white space around it, which is space and tab only (RFC 9110 section 5.6.3).
-fn trim_white_space(bytes: &[u8]) -> &[u8] {
-    let is_white = |byte: &u8| matches!(byte, b' ' | b'\t');
-    let start = bytes.iter().position(|byte| !is_white(byte)).unwrap_or(bytes.len());
-    let end = bytes.iter().rposition(|byte| !is_white(byte)).map_or(start, |at| at + 1);
-    bytes.get(start..end).unwrap_or_default()
 }
 
 #[cfg(test)]

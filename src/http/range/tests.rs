@@ -88,10 +88,10 @@ fn ask(content: &[u8], etag: ETag, lines: &[(&'static str, &str)]) -> Response {
     let request = Request {
         method: Method::Get,
         version: Version::Http11,
-        raw_target: "/",
+        raw_target: b"/",
         path: b"/"[..].into(),
         query: None,
-        host: "",
+        host: b"",
         fields: &fields,
         framing: BodyFraming::None,
         keep_alive: true,

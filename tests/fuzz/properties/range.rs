@@ -7,7 +7,8 @@ use std::sync::Arc;
 use fileserv::content::Now;
 use fileserv::http::apply_ranges;
 use fileserv::message::{
-    Body, BodyFraming, Digests, ETag, FieldName, Method, Prepared, Request, Response, Status, Value, Version,
+    Body, BodyFraming, Digests, ETag, FieldName, Label, Method, Prepared, Request, Response, Status, Validators, Value,
+    Version,
 };
 
 use super::field;
@@ -124,10 +125,10 @@ fn answer(value: &[u8], complete: u64) -> Response {
     let request = Request {
         method: Method::Get,
         version: Version::Http11,
-        raw_target: "/",
+        raw_target: b"/",
         path: b"/"[..].into(),
         query: None,
-        host: "",
+        host: b"",
         fields: &fields,
         framing: BodyFraming::None,
         keep_alive: true,
@@ -136,8 +137,7 @@ fn answer(value: &[u8], complete: u64) -> Response {
         visitor: fileserv::message::Visitor::default(),
     };
     let prepared = Prepared {
-        field_lines: Box::default(),
-        content_type: "text/plain".into(),
+        label: Label::of_file("text/plain".into(), Validators::default(), complete),
         content: Box::default(),
         digests: Digests::default(),
     };
