@@ -32,10 +32,6 @@ const QUEUE_TASKS: usize = 4096;
 /// Nice value of the threads that compute: the event loop goes first.
 const SOURCE_NICE: i32 = 10;
 
-/// How long a helper thread may run at a time while others want its processor: longer than the loop, which so goes first
-/// whenever something comes for it.
-const TURN: Duration = Duration::from_millis(20);
-
 /// What a helper thread does for a connection.
 pub(super) enum Task {
     /// Something that ends in an answer.
@@ -199,7 +195,6 @@ fn start_pool(name: &str, threads: usize, nice: i32, common: &Common) -> io::Res
         let builder = std::thread::Builder::new().name(name.to_owned()).stack_size(256 * 1024);
         builder.spawn(move || {
             process::be_nice(nice);
-            process::be_patient(TURN);
             drop(is_nice);
             work(&queue, &report, &waker);
         })?;
