@@ -41,9 +41,10 @@ pub(super) fn lock_patiently(file: &File) -> io::Result<bool> {
     Ok(false)
 }
 
-/// So often a lock is tried at once, with pauses of about a microsecond. Another worker that makes a small file in memory has
-/// it for some ten; to wait for that costs less than the way to a helper thread and back.
-const TRIES_AT_ONCE: u32 = 12;
+/// So often a look tries, with pauses of about a microsecond. Another worker that makes a small file in memory has the lock for
+/// some ten: to wait for that costs the loop less than the way to a helper thread and back. And who has waited for long
+/// looks rarely: it should not take him luck to find the moment between two others.
+const TRIES_A_LOOK: u32 = 12;
 const SPINS_A_PAUSE: u32 = 20;
 
 /// What is held while a target is changed.
@@ -69,21 +70,19 @@ impl Locks {
         Self { folder, quotas, begun: None, absence: FIRST_ABSENCE }
     }
 
-    /// Does this once the locks are there: at once if they are free, or soon will be, else later, on a helper thread.
+    /// Does this once the locks are there: at once if they are free, else later, on a helper thread.
     pub(super) fn change(self, change: Change) -> Worked {
-        for _ in 0..TRIES_AT_ONCE {
-            match self.try_lock() {
-                Ok(None) => (0..SPINS_A_PAUSE).for_each(|_| std::hint::spin_loop()),
-                Ok(Some(held)) => return change(Ok(held)),
-                Err(refusal) => return change(Err(refusal)),
-            }
+        match self.look() {
+            Ok(None) => {}
+            Ok(Some(held)) => return change(Ok(held)),
+            Err(refusal) => return change(Err(refusal)),
         }
         Worked::Later(Duration::ZERO, Box::new(move || self.wait(change, LOOKS)))
     }
 
     fn wait(mut self, change: Change, looks: u32) -> Worked {
         for look in 0..looks {
-            match self.try_lock() {
+            match self.look() {
                 Ok(None) if looks == 1 => {}
                 Ok(None) => std::thread::sleep(FIRST_PAUSE * 2_u32.pow(look)),
                 Ok(Some(held)) => return change(Ok(held)),
@@ -98,6 +97,16 @@ impl Locks {
         let absence = self.absence;
         self.absence = (absence * 2).min(LONGEST_ABSENCE);
         Worked::Later(absence, Box::new(move || self.wait(change, 1)))
+    }
+
+    fn look(&self) -> Result<Option<Held<'_>>, Refusal> {
+        for _ in 1..TRIES_A_LOOK {
+            if let Some(held) = self.try_lock()? {
+                return Ok(Some(held));
+            }
+            (0..SPINS_A_PAUSE).for_each(|_| std::hint::spin_loop());
+        }
+        self.try_lock()
     }
 
     fn try_lock(&self) -> Result<Option<Held<'_>>, Refusal> {

@@ -213,10 +213,9 @@ impl<'q> Ledger<'q> {
     fn insist_on_room(&mut self, more: u64) -> Result<(), Refusal> {
         let is_full = |sum: &Sum, limit| sum.bytes.saturating_add(more) > limit;
         if is_full(&self.sum, self.quota.limit) && !self.sum.is_younger(FRESH_SECONDS) {
-            self.count().map_err(|error| match error.kind() {
-                io::ErrorKind::WouldBlock => refuse_uncounted(),
-                _ => write_refusal(&error),
-            })?;
+            let is_held_up = |error: &io::Error| error.kind() == io::ErrorKind::WouldBlock;
+            let refuse = |error: io::Error| if is_held_up(&error) { refuse_uncounted() } else { write_refusal(&error) };
+            self.count().map_err(refuse)?;
         }
         if is_full(&self.sum, self.quota.limit) { Err(self.quota.refuse(self.sum.bytes, more)) } else { Ok(()) }
     }

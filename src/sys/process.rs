@@ -4,12 +4,10 @@
 
 use std::ffi::{CString, OsString};
 use std::io;
-use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
@@ -196,26 +194,6 @@ pub fn be_nice(value: i32) {
     // SAFETY: the call takes three numbers and touches no memory. 0 is the calling thread. If it fails, the thread
     // runs at its old priority, which is no error.
     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, value) };
-}
-
-/// Gives the calling thread, and those that it starts from then on, long turns on the processor, so that whoever is woken
-/// meanwhile and has shorter ones goes first; its share stays the same (sched_setattr(2), Linux 6.12; an older kernel takes
-/// no notice). `None`: the turns that everybody has.
-pub fn be_patient(turn: Option<Duration>) {
-    let mut attributes = MaybeUninit::<libc::sched_attr>::zeroed();
-    #[allow(clippy::cast_possible_truncation, reason = "some dozen bytes")]
-    let size = size_of::<libc::sched_attr>() as u32;
-    // SAFETY: the kernel fills at most so many bytes of a structure that is as large. 0 is the calling thread.
-    let asked = unsafe { libc::syscall(libc::SYS_sched_getattr, 0, attributes.as_mut_ptr(), size, 0) };
-    // SAFETY: of nothing but numbers, for which zero is a valid value.
-    let mut attributes = unsafe { attributes.assume_init() };
-    // Somebody may have given the process a policy of its own: then this is not ours to change.
-    if asked == 0 && attributes.sched_policy == libc::SCHED_OTHER.cast_unsigned() {
-        attributes.sched_runtime = turn.map_or(0, |turn| u64::try_from(turn.as_nanos()).unwrap_or(u64::MAX));
-        // SAFETY: the kernel reads a structure whose size it was told. If it refuses, the thread runs as before, which is no
-        // error.
-        unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };
-    }
 }
 
 #[cfg(test)]

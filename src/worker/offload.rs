@@ -32,10 +32,6 @@ const QUEUE_TASKS: usize = 4096;
 /// Nice value of the threads that compute (sources and passwords): the event loop goes first.
 const SOURCE_NICE: i32 = 10;
 
-/// How long a helper thread may run at a time while others want its processor: longer than the loop, which so goes first
-/// whenever something comes for it.
-const TURN: Duration = Duration::from_millis(20);
-
 /// Which threads a configuration has work for; those for the disk and for sources any has. Each costs a start some 100 µs.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pools {
@@ -109,8 +105,6 @@ impl Offload {
         let (report, done) = channel();
         let (is_nice, all_are_nice) = channel();
         let common = (report, waker.clone());
-        // Threads have the turns of who starts them, and the seal forbids to change them later.
-        process::be_patient(Some(TURN));
         // Those first that are waited for below: they get there while the others are being made.
         let verifying =
             start_pool("verify", VERIFYING_THREADS * usize::from(pools.verifying), &common, Some(&is_nice))?;
@@ -118,7 +112,6 @@ impl Offload {
         drop(is_nice);
         let disk = start_pool("disk", DISK_THREADS, &common, None)?;
         let content = start_pool("content", CONTENT_THREADS * usize::from(pools.content), &common, None)?;
-        process::be_patient(None);
         // The seal forbids to change priorities, so each thread has done it before this returns: the last one that has
         // drops the last end of this channel. To wait for each before the next is started would cost a start its time.
         let _ = all_are_nice.recv();

@@ -58,3 +58,46 @@ fn lock_record(folder: &File, id: UploadId) -> io::Result<Option<File>> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{RecvTimeoutError, channel};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::Durability;
+    use crate::content::Now;
+    use crate::content::folder::Folder;
+    use crate::content::stored::stored_bytes;
+
+    #[test]
+    fn a_count_waits_for_the_piece_that_is_under_way() {
+        let root = tempfile::tempdir().unwrap();
+        let id = UploadId::of_query(Some("upload=00112233445566778899aabbccddeeff")).unwrap();
+        std::fs::write(root.path().join(id.name(Kind::Part)), "stored").unwrap();
+        std::fs::write(root.path().join(id.name(Kind::Record)), "{}").unwrap();
+        let folder = Folder::of(File::open(root.path()).unwrap(), false).unwrap().unwrap();
+        let place = Place {
+            folder: folder.clone(),
+            id,
+            target: String::new(),
+            durability: Durability::None,
+            expiry_seconds: 60,
+            now: Now { unix_seconds: 0, nanoseconds: 0 },
+        };
+        let count = || stored_bytes(&folder).unwrap();
+        assert_eq!(count(), 6);
+        let flight = Flight::begin(&place).unwrap().unwrap();
+        std::thread::scope(|scope| {
+            let (counted, sum) = channel();
+            scope.spawn(move || counted.send(count()).unwrap());
+            // However long it takes to begin: it does not end.
+            assert_eq!(sum.recv_timeout(Duration::from_millis(100)), Err(RecvTimeoutError::Timeout));
+            std::fs::write(root.path().join(id.name(Kind::Part)), "stored, and more").unwrap();
+            drop(flight);
+            assert_eq!(sum.recv().unwrap(), 16);
+        });
+        std::fs::remove_file(root.path().join(id.name(Kind::Record))).unwrap();
+        assert!(Flight::begin(&place).unwrap().is_none(), "without a record there is no upload");
+    }
+}
