@@ -13,10 +13,15 @@ use crate::message::{FieldName, Handled, Method, MethodSet, Provided, Refusal, R
 #[doc(alias = "http_handle_request")]
 pub fn handle_request(ctx: &mut Context<'_>, request: &Request<'_>, audience: &Audience) -> Handled {
     let allowed = refuse_foreign_change(ctx.site, request).and_then(|()| route(ctx.site, request, audience));
-    let mut handled = allowed
-        .and_then(|route| fill_body(ctx, request, &route))
-        .unwrap_or_else(|refusal| Handled::Reply(refuse(request, &audience.ask_for_user(refusal))));
-    // Changed where it lies: a response is large to be handed about.
+    let provided = match allowed {
+        Ok(route) => fill_body(ctx, request, &route),
+        Err(refusal) => Err(refusal),
+    };
+    // From here on changed where it lies: an answer is large to be handed about.
+    let mut handled = match provided {
+        Ok(handled) => handled,
+        Err(refusal) => return refuse_request(ctx, request, &audience.ask_for_user(refusal)),
+    };
     match &mut handled {
         Handled::Reply(response) => {
             if let Some(wish) = finish(ctx, request, response) {

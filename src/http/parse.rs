@@ -157,6 +157,28 @@ mod tests {
     }
 
     #[test]
+    fn a_line_is_judged_when_it_is_there_and_not_before() {
+        for (bytes, expected) in [
+            ("GET / HTTP/1.1\r\nHost : a", "incomplete"),
+            ("GET / HTTP/1.1\r\nHost : a\r\n", "400"),
+            ("GET / HTTP/1.1\r\nHost: a\r\nA\r\n", "400"),
+            ("G@T / HTTP/1.1", "incomplete"),
+            ("G@T / HTTP/1.1\r\n", "400"),
+        ] {
+            assert_eq!(outcome(bytes.as_bytes()), expected, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn values_are_taken_without_the_white_space_around_them() {
+        let head = b"GET / HTTP/1.1\r\nHost:a\r\nAccept: \t a\t\xff b \t\r\nReferer:  \r\n\r\n";
+        let mut fields = Fields::default();
+        assert!(matches!(parse(head, LIMITS, &mut fields), Ok(Parsed::Complete(..))));
+        let values: Vec<&[u8]> = fields.iter().map(|line| line.value).collect();
+        assert_eq!(values, [&b"a"[..], b"a\t\xff b", b""]);
+    }
+
+    #[test]
     fn a_prefix_is_incomplete_or_has_the_verdict_of_the_whole() {
         let heads: [&[u8]; 4] = [
             b"\r\nGET / HTTP/1.1\r\nHost: a\r\nAccept: */*\r\n\r\n",

@@ -85,6 +85,23 @@ impl Body {
         }
     }
 
+    /// Keeps only a part of it, as `part` gives one; false where that can't be had. What has several owners is not shared
+    /// with one more for that.
+    #[must_use]
+    pub fn narrow(&mut self, offset: u64, length: u64) -> bool {
+        let is_within = |whole: u64| offset.checked_add(length).is_some_and(|end| end <= whole);
+        if let Self::File { offset: first, length: whole, .. } = self
+            && is_within(*whole)
+            && let Some(start) = first.checked_add(offset)
+        {
+            (*first, *whole) = (start, length);
+            return true;
+        }
+        let Some(part) = self.part(offset, length) else { return false };
+        *self = part;
+        true
+    }
+
     /// `length` bytes of it from `offset`, both within its bounds; `None` where a part can't be had without the rest.
     /// Only `Bytes` are copied.
     #[must_use]

@@ -53,17 +53,17 @@ impl Connection {
     /// What comes of the request decides what the connection does next.
     fn go_on(
         &mut self,
-        handled: Handled,
+        mut handled: Handled,
         facts: Facts,
         request: &Request<'_>,
         head: &Head<'_>,
         is_last: bool,
         desk: &mut Desk,
     ) -> Flow {
+        if let (Handled::Reply(response), BodyFraming::None) = (&mut handled, request.framing) {
+            return self.reply_now(response, facts, request, head, is_last, desk);
+        }
         match (handled, request.framing) {
-            (Handled::Reply(response), BodyFraming::None) => {
-                self.reply_now(response, facts, request, head, is_last, desk)
-            }
             (Handled::Reply(response), _) => self.discard_then(Finish::Reply(Ok(response)), facts, request, head, desk),
             (Handled::Await(job), BodyFraming::None) => {
                 self.start(Task::Job(job), asked(request, head, facts, desk), desk)
@@ -107,10 +107,10 @@ impl Connection {
         }
         let facts = Facts { keep_alive: false, ..facts };
         match finish {
-            Finish::Reply(Ok(response)) => self.reply_and_linger(response, facts, request, head, desk),
+            Finish::Reply(Ok(mut response)) => self.reply_and_linger(&mut response, facts, request, head, desk),
             Finish::Reply(Err(refusal)) => {
-                let response = content::error(&refusal, ErrorForm::of(request.fields));
-                self.reply_and_linger(response, facts, request, head, desk)
+                let mut response = content::error(&refusal, ErrorForm::of(request.fields));
+                self.reply_and_linger(&mut response, facts, request, head, desk)
             }
             Finish::Job(job) => self.start(Task::Job(job), asked(request, head, facts, desk), desk),
             Finish::Work(work) => self.start(Task::Work(work), asked(request, head, facts, desk), desk),

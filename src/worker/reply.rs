@@ -5,6 +5,7 @@ use super::connection::{Connection, Flow, State};
 use super::desk::Desk;
 use super::exchange::{Asked, Awaiting, Sending, Then};
 use super::reply_log::{NOTHING_KNOWN, fill_in, log_line};
+use super::send::{COPIED_PART_BYTES, append_part};
 use crate::content::{self, ErrorForm};
 use crate::http::{self, Facts, Head, Reply};
 use crate::log::RequestLine;
@@ -17,7 +18,7 @@ impl Connection {
     /// Answers a request whose bytes are still in the buffer: the hot path, without an allocation.
     pub(super) fn reply_now(
         &mut self,
-        response: Response,
+        response: &mut Response,
         facts: Facts,
         request: &Request<'_>,
         head: &Head<'_>,
@@ -33,7 +34,7 @@ impl Connection {
     /// The same for an answer that comes before content which will not be read.
     pub(super) fn reply_and_linger(
         &mut self,
-        response: Response,
+        response: &mut Response,
         facts: Facts,
         request: &Request<'_>,
         head: &Head<'_>,
@@ -46,16 +47,16 @@ impl Connection {
     /// Answers a request whose bytes are gone.
     pub(super) fn answer(&mut self, asked: &Asked, answer: Result<Response, Refusal>, desk: &mut Desk) -> Flow {
         let answer = answer.map_err(|refusal| asked.facts.audience.ask_for_user(refusal));
-        let response = answer.unwrap_or_else(|refusal| content::error(&refusal, asked.error_form));
+        let mut response = answer.unwrap_or_else(|refusal| content::error(&refusal, asked.error_form));
         let facts = Facts { keep_alive: asked.facts.keep_alive && !desk.is_draining, ..asked.facts };
         let line = || asked.for_log.as_ref().map(|words| words.line(NOTHING_KNOWN));
-        self.reply(response, facts, || asked.error_form, Then::Linger, line, desk)
+        self.reply(&mut response, facts, || asked.error_form, Then::Linger, line, desk)
     }
 
     /// Answers bytes that are no request.
     pub(super) fn refuse_unparsed(&mut self, refusal: &Refusal, desk: &mut Desk) -> Flow {
-        let response = content::error(refusal, ErrorForm::default());
-        self.reply(response, Facts::OF_NO_REQUEST, ErrorForm::default, Then::Linger, || Some(NOTHING_KNOWN), desk)
+        let mut response = content::error(refusal, ErrorForm::default());
+        self.reply(&mut response, Facts::OF_NO_REQUEST, ErrorForm::default, Then::Linger, || Some(NOTHING_KNOWN), desk)
     }
 
     /// Answers a head that makes no request.
@@ -66,13 +67,13 @@ impl Connection {
         refusal: &Refusal,
         desk: &mut Desk,
     ) -> Flow {
-        let response = content::error(refusal, ErrorForm::of(fields));
+        let mut response = content::error(refusal, ErrorForm::of(fields));
         let line = || {
             let (referer, user_agent) = (fields.first(FieldName::Referer), fields.first(FieldName::UserAgent));
             Some(RequestLine { request: Some(head.line), referer, user_agent, ..NOTHING_KNOWN })
         };
         let facts = Facts { method: head.known_method(), ..Facts::OF_NO_REQUEST };
-        self.reply(response, facts, || ErrorForm::of(fields), Then::Linger, line, desk)
+        self.reply(&mut response, facts, || ErrorForm::of(fields), Then::Linger, line, desk)
     }
 
     /// Formats a response. A small body goes out with its head; for any other the state changes to `SendReply`.
@@ -80,40 +81,33 @@ impl Connection {
     /// not be had, `line` what the access log says of the request.
     fn reply<'r>(
         &mut self,
-        mut response: Response,
+        response: &mut Response,
         facts: Facts,
         form: impl FnOnce() -> ErrorForm,
         unless_kept: Then,
         line: impl FnOnce() -> Option<RequestLine<'r>>,
         desk: &mut Desk,
     ) -> Flow {
-        let is_begun = self.begin_source(&mut response, facts.method, desk).unwrap_or_else(|refusal| {
-            response = content::error(&refusal, form());
+        let is_begun = self.begin_source(response, facts.method, desk).unwrap_or_else(|refusal| {
+            *response = content::error(&refusal, form());
             false
         });
         let status = response.status;
         desk.tally.count_answer(status);
-        facts.audience.dress(&mut response);
+        facts.audience.dress(response);
         let site = desk.config.sites.get(facts.site);
         let fixed = facts.fields.and_then(|id| site.fields.get(id));
         let cors = facts.audience.cors.id.map_or("", |id| site.cors.lines(id));
         let Reply { body, is_chunked, keep_alive } =
-            http::format(&mut response, facts, fixed, cors, &desk.common_lines, &mut desk.out);
+            http::format(response, facts, fixed, cors, &desk.common_lines, &mut desk.out);
         let then = if keep_alive { Then::Next } else { unless_kept };
         let line = if desk.access_log.is_on() { line() } else { None };
         let line = line.map(|line| fill_in(line, self.client, status.code(), desk));
-        let copied = match &body {
-            Body::Empty => Some(&[][..]),
-            Body::Bytes(bytes) => Some(bytes.as_slice()),
-            Body::Prepared { prepared, offset, length } => prepared.content.get(*offset..offset + length),
-            Body::File { .. } | Body::Source { .. } | Body::Parts(_) => None,
-        };
         if then == Then::Next
-            && let Some(content) = copied.filter(|content| content.len() <= COPIED_BODY_BYTES)
+            && let Some(bytes) = copy_small(&body, &mut desk.out)
         {
-            desk.out.extend_from_slice(content);
             if let Some(line) = line {
-                desk.access_log.write(&line, content.len() as u64);
+                desk.access_log.write(&line, bytes);
             }
             return self.next_request(desk);
         }
@@ -137,4 +131,22 @@ impl Connection {
         self.set_deadline(desk, desk.config.timeouts.idle);
         Flow::Next
     }
+}
+
+/// Copies a small body behind its head, if all of it is at hand; how many bytes was that?
+fn copy_small(body: &Body, out: &mut Vec<u8>) -> Option<u64> {
+    let content = match body {
+        Body::Empty => &[][..],
+        Body::Bytes(bytes) => bytes.as_slice(),
+        Body::Prepared { prepared, offset, length } => prepared.content.get(*offset..offset + length)?,
+        Body::File { file, offset, length: length @ 1..=COPIED_PART_BYTES } => {
+            return append_part(file, *offset, *length, out).then_some(*length);
+        }
+        Body::File { .. } | Body::Source { .. } | Body::Parts(_) => return None,
+    };
+    if content.len() > COPIED_BODY_BYTES {
+        return None;
+    }
+    out.extend_from_slice(content);
+    Some(content.len() as u64)
 }

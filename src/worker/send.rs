@@ -1,6 +1,8 @@
 //! Box `send_response`: heads and bodies go out, as much at a time as the socket takes.
 //! Process: worker, sealed. Blocks: never; what of a file is not in memory, a helper thread reads (`fetch.rs`).
 
+use std::fs::File;
+
 use super::close_reason::CloseReason;
 use super::connection::{Connection, Flow, State};
 use super::desk::Desk;
@@ -11,7 +13,7 @@ use crate::sys::page_cache;
 
 /// A part of a file up to this size is copied behind the head before it: that costs less than a second call to send, and
 /// to read it tells at once whether it is in memory.
-const COPIED_PART_BYTES: u64 = 16 * 1024;
+pub(super) const COPIED_PART_BYTES: u64 = 16 * 1024;
 
 impl Connection {
     /// Sends everything that is formatted. `Next`: it is out; `Wait`: the rest is kept in `unsent`.
@@ -232,16 +234,23 @@ impl Sending {
     /// Copies the rest of a part of a file, if all of it is in memory.
     fn copy_part(&mut self, out: &mut Vec<u8>) -> bool {
         let Body::File { file, offset, length } = &self.body else { return false };
-        let (begin, length) = (out.len(), usize::try_from(*length).unwrap_or(0));
-        out.resize(begin + length, 0);
-        let room = out.get_mut(begin..).unwrap_or_default();
-        let is_whole = page_cache::read_now(file, room, *offset).is_ok_and(|count| count == length);
+        let is_whole = append_part(file, *offset, *length, out);
         if is_whole {
-            self.sent_bytes += length as u64;
+            self.sent_bytes += length;
             self.body = Body::Empty;
-        } else {
-            out.truncate(begin);
         }
         is_whole
     }
+}
+
+/// Appends a part of a file to `out`, if all of it is in memory.
+pub(super) fn append_part(file: &File, offset: u64, length: u64, out: &mut Vec<u8>) -> bool {
+    let (begin, length) = (out.len(), usize::try_from(length).unwrap_or(0));
+    out.resize(begin + length, 0);
+    let room = out.get_mut(begin..).unwrap_or_default();
+    let is_whole = page_cache::read_now(file, room, offset).is_ok_and(|count| count == length);
+    if !is_whole {
+        out.truncate(begin);
+    }
+    is_whole
 }

@@ -85,21 +85,32 @@ fn select(field: &[u8], complete: u64, ranges_limit: usize) -> Selection {
     let Some(set) = field.get(..6).filter(|unit| unit.eq_ignore_ascii_case(b"bytes=")).and(field.get(6..)) else {
         return Selection::Whole;
     };
+    // Nearly every client asks for one: no list is made for it.
+    if memchr::memchr(b',', set).is_none() {
+        return select_one(trim_white_space(set), complete, ranges_limit);
+    }
     let specs = || set.split(|&byte| byte == b',').map(trim_white_space).filter(|spec| !spec.is_empty());
     // One more than the limit is enough to know that there are too many.
     let count = specs().take(ranges_limit.saturating_add(1)).count();
     match specs().next() {
         Some(_) if count > ranges_limit => Selection::Whole,
-        // Nearly every client asks for one: no list is made for it.
-        Some(spec) if count == 1 => match read_spec(spec, complete) {
-            Ok(range) => range.map_or(Selection::Unsatisfiable, Selection::One),
-            Err(Ignored) => Selection::Whole,
-        },
+        Some(spec) if count == 1 => select_one(spec, complete, ranges_limit),
         Some(_) => match specs().filter_map(|spec| read_spec(spec, complete).transpose()).collect() {
             Ok(ranges) => coalesce(ranges),
             Err(Ignored) => Selection::Whole,
         },
         None => Selection::Whole,
+    }
+}
+
+/// A set of one range, or of none.
+fn select_one(spec: &[u8], complete: u64, ranges_limit: usize) -> Selection {
+    if spec.is_empty() || ranges_limit == 0 {
+        return Selection::Whole;
+    }
+    match read_spec(spec, complete) {
+        Ok(range) => range.map_or(Selection::Unsatisfiable, Selection::One),
+        Err(Ignored) => Selection::Whole,
     }
 }
 
@@ -131,8 +142,13 @@ fn read_spec(spec: &[u8], complete: u64) -> Result<Option<Range>, Ignored> {
 
 /// A decimal number; one that is too large counts as the largest there is.
 fn number(digits: &[u8]) -> Option<u64> {
+    /// So many digits always fit.
+    const SHORT: usize = 19;
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
+    }
+    if digits.len() <= SHORT {
+        return Some(digits.iter().fold(0, |sum: u64, digit| sum * 10 + u64::from(digit - b'0')));
     }
     Some(digits.iter().fold(0, |sum: u64, digit| sum.saturating_mul(10).saturating_add(u64::from(digit - b'0'))))
 }
@@ -161,10 +177,9 @@ fn coalesce(ranges: Vec<Range>) -> Selection {
 }
 
 fn one_part(response: &mut Response, range: Range, complete: u64) {
-    if let Some(part) = response.body.part(range.offset, range.length) {
+    if response.body.narrow(range.offset, range.length) {
         response.status = Status::PARTIAL_CONTENT;
         response.fields.push(FieldName::ContentRange, Value::Range(range.content_range(complete)));
-        response.body = part;
     }
 }
 
