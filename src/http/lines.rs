@@ -1,36 +1,22 @@
 //! A request head line by line, as far as it has come: whether it is whole, and what is wrong with the first line that is
-//! wrong. Beside `parse.rs`, which reads at once what is whole and in order.
+//! wrong. For `parse.rs`, which reads at once what is whole and in order.
 //! Process: worker, sealed. Trusts: nothing. Blocks: never. Fails with: 400, 414, 431, 505.
 
-use std::ops::Range;
-
 use super::bytes::{TARGET, TOKEN};
-use super::parse::{Head, HeadLimits, Parsed};
-use crate::message::{FIELD_LIMIT, Fields, Refusal, Status};
+use super::head::{Head, HeadLimits};
+use crate::message::{Refusal, Status};
 
 /// Empty lines before a request line that are skipped (RFC 9112 section 2.2 asks for at least one).
 const LEADING_EMPTY_LINES: usize = 4;
 
-/// Reads one head from the start of `bytes`; its field lines go to `fields`.
-///
-/// # Errors
-/// As for `http_parse`.
-pub(super) fn parse<'b>(bytes: &'b [u8], limits: HeadLimits, fields: &mut Fields<'b>) -> Result<Parsed<'b>, Refusal> {
-    let Some(start) = skip_empty_lines(bytes)? else { return Ok(Parsed::Incomplete) };
-    let head = bytes.get(start..).unwrap_or_default();
-    let Some(lines) = find_lines(head, limits)? else { return Ok(Parsed::Incomplete) };
-    parse_fields(head.get(lines.fields).unwrap_or_default(), limits, fields)?;
-    Ok(Parsed::Complete(lines.head, start + lines.bytes))
-}
-
 /// A head cut into its lines.
-struct Lines<'b> {
+pub(super) struct Lines<'b> {
     /// What the request line says.
-    head: Head<'b>,
-    /// Where the field lines are, with the blank line behind them.
-    fields: Range<usize>,
-    /// How long all of it is.
-    bytes: usize,
+    pub(super) head: Head<'b>,
+    /// The field lines, with the blank line behind them.
+    pub(super) fields: &'b [u8],
+    /// How long all of it is, with empty lines before it.
+    pub(super) bytes: usize,
 }
 
 /// How many leading bytes are empty lines; `None` if that can't be told yet.
@@ -57,7 +43,12 @@ fn bare_line_ending() -> Refusal {
 
 /// Walks the lines up to the blank one. Every line feed must follow a carriage return (RFC 9112 section 2.2 lets a
 /// recipient take a bare LF; a proxy in front that doesn't would see other requests than we do).
-fn find_lines(head: &[u8], limits: HeadLimits) -> Result<Option<Lines<'_>>, Refusal> {
+///
+/// # Errors
+/// As for `parse`.
+pub(super) fn find_lines(bytes: &[u8], limits: HeadLimits) -> Result<Option<Lines<'_>>, Refusal> {
+    let Some(start) = skip_empty_lines(bytes)? else { return Ok(None) };
+    let head = bytes.get(start..).unwrap_or_default();
     let mut request_line = None;
     let mut line_start = 0;
     loop {
@@ -79,8 +70,9 @@ fn find_lines(head: &[u8], limits: HeadLimits) -> Result<Option<Lines<'_>>, Refu
         match request_line.take() {
             // Judged as soon as it is there, so that a wrong one is answered before its fields arrive.
             None => request_line = Some((parse_request_line(line, limits)?, next)),
-            Some((head, fields_start)) if line.is_empty() => {
-                return Ok(Some(Lines { head, fields: fields_start..next, bytes: next }));
+            Some((request, fields_start)) if line.is_empty() => {
+                let fields = bytes.get(start + fields_start..start + next).unwrap_or_default();
+                return Ok(Some(Lines { head: request, fields, bytes: start + next }));
             }
             more => request_line = more,
         }
@@ -141,40 +133,5 @@ fn parse_version(version: &[u8]) -> Result<u8, Refusal> {
             Err(Refusal::closing(Status::HTTP_VERSION_NOT_SUPPORTED, "Only HTTP/1.1 and HTTP/1.0 are spoken here."))
         }
         _ => Err(Refusal::closing(Status::BAD_REQUEST, "The request line must end with HTTP/1.1 or HTTP/1.0.")),
-    }
-}
-
-/// The fields of a trailer section, which ends with its blank line; nothing at all is no section (RFC 9112 section
-/// 7.1.2).
-///
-/// # Errors
-/// As for the fields of a head.
-pub fn parse_trailers<'b>(section: &'b [u8], limits: HeadLimits, fields: &mut Fields<'b>) -> Result<(), Refusal> {
-    if section.is_empty() { Ok(()) } else { parse_fields(section, limits, fields) }
-}
-
-/// Field lines by httparse: it refuses obs-fold, white space before the colon, and control characters.
-fn parse_fields<'b>(bytes: &'b [u8], limits: HeadLimits, fields: &mut Fields<'b>) -> Result<(), Refusal> {
-    let too_many = || {
-        let detail = format!("The request has more than {} field lines.", limits.fields);
-        Refusal::closing(Status::REQUEST_HEADER_FIELDS_TOO_LARGE, detail)
-    };
-    match httparse::parse_headers(bytes, &mut [httparse::EMPTY_HEADER; FIELD_LIMIT]) {
-        Ok(httparse::Status::Complete((_, lines))) => {
-            if lines.len() > limits.fields {
-                return Err(too_many());
-            }
-            for line in lines {
-                if !fields.push(line.name.as_bytes(), line.value) {
-                    return Err(too_many());
-                }
-            }
-            Ok(())
-        }
-        Err(httparse::Error::TooManyHeaders) => Err(too_many()),
-        Ok(httparse::Status::Partial) | Err(_) => Err(Refusal::closing(
-            Status::BAD_REQUEST,
-            "A field line must be: name, colon, value; without space before the colon, folded lines or control characters.",
-        )),
     }
 }

@@ -11,6 +11,7 @@ mod cross_site;
 mod fill_body;
 mod format;
 mod forwarded;
+mod head;
 mod integrity;
 mod lines;
 mod parse;
@@ -25,8 +26,8 @@ pub use chunked::{ChunkedDecoder, Piece};
 pub use fill_body::{handle_request, refuse_request};
 pub use format::{CommonLines, Facts, Reply, format, format_interim};
 pub use forwarded::forwarded_client;
-pub use lines::parse_trailers;
-pub use parse::{Head, HeadLimits, Parsed, parse};
+pub use head::{Head, HeadLimits, Parsed};
+pub use parse::{parse, parse_trailers};
 pub use proxy_header::{NotProxied, ProxyHeader, parse_proxy_header};
 /// The way from a `Range` field to an answer, for `tests/fuzz` alone: every other reader of foreign bytes can be called
 /// from outside already, but this one would need a file, and a file as long as the numbers that it must stand.

@@ -6,49 +6,9 @@
 use std::mem::MaybeUninit;
 
 use super::bytes::TARGET;
-use super::lines;
-use crate::message::{Fields, Method, Refusal};
-
-/// How much of a head is taken.
-#[derive(Debug, Clone, Copy)]
-pub struct HeadLimits {
-    /// The whole head in bytes; more is 431.
-    pub head_bytes: usize,
-    /// The target in bytes; more is 414.
-    pub target_bytes: usize,
-    /// Field lines; more is 431.
-    pub fields: usize,
-}
-
-/// What the bytes so far hold.
-#[derive(Debug)]
-pub enum Parsed<'b> {
-    /// Not a whole head yet. That is not an error.
-    Incomplete,
-    /// A head, and how many bytes it took.
-    Complete(Head<'b>, usize),
-}
-
-/// A head whose lines are well-formed; whether they make sense together is for `validate` to say.
-#[derive(Debug)]
-pub struct Head<'b> {
-    /// The whole request line, for the log. It and its parts are ASCII; nobody on the hot path has to know.
-    pub line: &'b [u8],
-    /// The method as it was sent.
-    pub method: &'b [u8],
-    /// The target as it was sent: visible.
-    pub target: &'b [u8],
-    /// The minor version: 0, or 1 for every higher 1.x (RFC 9110 section 2.5).
-    pub minor_version: u8,
-}
-
-impl Head<'_> {
-    /// The method if it is a known one, else GET: all that matters of it for a refusal is whether it is HEAD.
-    #[must_use]
-    pub fn known_method(&self) -> Method {
-        Method::from_name(self.method).unwrap_or(Method::Get)
-    }
-}
+use super::head::{Head, HeadLimits, Parsed};
+use super::lines::{find_lines, is_too_long_for_target};
+use crate::message::{FIELD_LIMIT, Fields, Refusal, Status};
 
 /// Reads one head from the start of `bytes`; its field lines go to `fields`.
 ///
@@ -61,18 +21,20 @@ impl Head<'_> {
 pub fn parse<'b>(bytes: &'b [u8], limits: HeadLimits, fields: &mut Fields<'b>) -> Result<Parsed<'b>, Refusal> {
     match parse_at_once(bytes, limits, fields) {
         Some((head, used)) => Ok(Parsed::Complete(head, used)),
-        None => lines::parse(bytes, limits, fields),
+        None => parse_by_line(bytes, limits, fields),
     }
 }
 
-/// A whole head that keeps to the RFC and the limits; `None` for any other, and for what is rare: empty lines before it,
-/// many fields, a higher minor version.
+/// A whole head that keeps to the RFC and the limits; `None` for any other, and for what is rare: empty lines before it, a
+/// higher minor version.
 fn parse_at_once<'b>(bytes: &'b [u8], limits: HeadLimits, fields: &mut Fields<'b>) -> Option<(Head<'b>, usize)> {
-    // Most heads have few fields, and room for as many as are allowed costs more to make than they to read.
-    const FEW: usize = 16;
-    let mut room = [const { MaybeUninit::uninit() }; FEW];
+    // Room that nobody has filled costs nothing.
+    let mut room = [const { MaybeUninit::uninit() }; FIELD_LIMIT];
     let mut request = httparse::Request::new(&mut []);
-    let Ok(httparse::Status::Complete(used)) = request.parse_with_uninit_headers(bytes, &mut room) else { return None };
+    let Ok(httparse::Status::Complete(used)) = request.parse_with_uninit_headers(bytes, room.get_mut(..limits.fields)?)
+    else {
+        return None;
+    };
     let (method, target, minor_version) = (request.method?, request.path?, request.version?);
     let blank_line = used.checked_sub(CRLF.len())?;
     let starts = || request.headers.iter().map(|field| field.name.as_ptr().addr() - bytes.as_ptr().addr());
@@ -84,19 +46,58 @@ fn parse_at_once<'b>(bytes: &'b [u8], limits: HeadLimits, fields: &mut Fields<'b
     // It begins with its method, not with an empty line; a target is visible ASCII.
     let line = bytes.get(..line_end)?;
     let is_plain = line.starts_with(method.as_bytes()) && TARGET.count(target.as_bytes()) == target.len();
-    let fits =
-        used <= limits.head_bytes && target.len() <= limits.target_bytes && request.headers.len() <= limits.fields;
-    if !(is_strict && is_plain && fits) || lines::is_too_long_for_target(line.len() + 1, limits) {
+    let fits = used <= limits.head_bytes && target.len() <= limits.target_bytes;
+    if !(is_strict && is_plain && fits) || is_too_long_for_target(line.len() + 1, limits) {
         return None;
     }
     for field in request.headers.iter() {
-        // There is room for more than a few.
+        // There is as much room as httparse had.
         fields.push(field.name.as_bytes(), field.value);
     }
     Some((Head { line, method: method.as_bytes(), target: target.as_bytes(), minor_version }, used))
 }
 
 const CRLF: &[u8] = b"\r\n";
+
+/// The same for a head that may have something wrong, or not be whole.
+fn parse_by_line<'b>(bytes: &'b [u8], limits: HeadLimits, fields: &mut Fields<'b>) -> Result<Parsed<'b>, Refusal> {
+    let Some(lines) = find_lines(bytes, limits)? else { return Ok(Parsed::Incomplete) };
+    parse_fields(lines.fields, limits, fields)?;
+    Ok(Parsed::Complete(lines.head, lines.bytes))
+}
+
+/// The fields of a trailer section, which ends with its blank line; nothing at all is no section (RFC 9112 section
+/// 7.1.2).
+///
+/// # Errors
+/// As for the fields of a head.
+pub fn parse_trailers<'b>(section: &'b [u8], limits: HeadLimits, fields: &mut Fields<'b>) -> Result<(), Refusal> {
+    if section.is_empty() { Ok(()) } else { parse_fields(section, limits, fields) }
+}
+
+/// Field lines by httparse: it refuses obs-fold, white space before the colon, and control characters.
+fn parse_fields<'b>(bytes: &'b [u8], limits: HeadLimits, fields: &mut Fields<'b>) -> Result<(), Refusal> {
+    let too_many = || {
+        let detail = format!("The request has more than {} field lines.", limits.fields);
+        Refusal::closing(Status::REQUEST_HEADER_FIELDS_TOO_LARGE, detail)
+    };
+    let mut room = [httparse::EMPTY_HEADER; FIELD_LIMIT];
+    match httparse::parse_headers(bytes, room.get_mut(..limits.fields).unwrap_or_default()) {
+        Ok(httparse::Status::Complete((_, lines))) => {
+            for line in lines {
+                if !fields.push(line.name.as_bytes(), line.value) {
+                    return Err(too_many());
+                }
+            }
+            Ok(())
+        }
+        Err(httparse::Error::TooManyHeaders) => Err(too_many()),
+        Ok(httparse::Status::Partial) | Err(_) => Err(Refusal::closing(
+            Status::BAD_REQUEST,
+            "A field line must be: name, colon, value; without space before the colon, folded lines or control characters.",
+        )),
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -123,8 +124,9 @@ mod tests {
     fn heads_and_their_verdicts() {
         let long_target = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(64));
         let long_head = format!("GET / HTTP/1.1\r\nA: {}\r\n\r\n", "a".repeat(600));
+        let many_and_wrong = format!("GET / HTTP/1.1\r\n{}wrong\r\n\r\n", "A: b\r\n".repeat(8));
         let many = format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(9));
-        let table: [(&[u8], &str); 24] = [
+        let table: [(&[u8], &str); 25] = [
             (b"GET / HTTP/1.1\r\nHost: a\r\n\r\nrest", "GET / 1.1 1 27"),
             (b"\r\n\r\nGET / HTTP/1.0\r\n\r\n", "GET / 1.0 0 22"),
             (b"GET / HTTP/1.7\r\n\r\n", "GET / 1.1 0 18"),
@@ -149,23 +151,11 @@ mod tests {
             (long_target.as_bytes(), "414"),
             (long_head.as_bytes(), "431"),
             (many.as_bytes(), "431"),
+            (many_and_wrong.as_bytes(), "431"),
         ];
         for (bytes, expected) in table {
             assert_eq!(outcome(bytes, parse), expected, "{}", String::from_utf8_lossy(bytes));
-            assert_eq!(outcome(bytes, lines::parse), expected, "line by line: {}", String::from_utf8_lossy(bytes));
-        }
-    }
-
-    #[test]
-    fn a_line_is_judged_when_it_is_there_and_not_before() {
-        for (bytes, expected) in [
-            ("GET / HTTP/1.1\r\nHost : a", "incomplete"),
-            ("GET / HTTP/1.1\r\nHost : a\r\n", "400"),
-            ("GET / HTTP/1.1\r\nHost: a\r\nA\r\n", "400"),
-            ("G@T / HTTP/1.1", "incomplete"),
-            ("G@T / HTTP/1.1\r\n", "400"),
-        ] {
-            assert_eq!(outcome(bytes.as_bytes()), expected, "{bytes}");
+            assert_eq!(outcome(bytes, parse_by_line), expected, "line by line: {}", String::from_utf8_lossy(bytes));
         }
     }
 
@@ -199,6 +189,8 @@ mod tests {
         #[test]
         fn read_at_once_or_line_by_line_is_the_same(edits in proptest::collection::vec((0..60_usize, any::<u8>(), 0..4), 0..4)) {
             let mut head = b"GET /a?b HTTP/1.1\r\nHost: a\r\nAccept:\t*/* \r\nX: \r\n\r\n".to_vec();
+            let mut fields = Fields::default();
+            prop_assert!(parse_at_once(&head, LIMITS, &mut fields).is_some(), "before it is edited");
             for (at, byte, kind) in edits {
                 let at = at % head.len();
                 match kind {
@@ -211,7 +203,7 @@ mod tests {
             }
             let [mut at_once, mut by_line] = [Fields::default(), Fields::default()];
             if let Some((one, used)) = parse_at_once(&head, LIMITS, &mut at_once) {
-                let Ok(Parsed::Complete(other, also_used)) = lines::parse(&head, LIMITS, &mut by_line) else {
+                let Ok(Parsed::Complete(other, also_used)) = parse_by_line(&head, LIMITS, &mut by_line) else {
                     panic!("only one takes {}", head.escape_ascii());
                 };
                 prop_assert_eq!((format!("{one:?}"), used), (format!("{other:?}"), also_used));

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::bytes::HOST;
-use super::parse::Head;
+use super::head::Head;
 use crate::message::{BodyFraming, FieldName, Fields, Method, Refusal, Request, Status, Version, Visitor};
 
 /// Checks everything that must hold before the request means anything.
