@@ -210,7 +210,7 @@ impl Cache {
         Response::with_file(whole(prepared))
     }
 
-    /// The answer that holds a file that is sent from where it lies; a large one is kept open, under the same condition.
+    /// The answer that holds a file that is sent from where it lies, and is kept open, under the same condition.
     pub(super) fn keep_large(
         &mut self,
         root: BorrowedFd<'_>,
@@ -221,8 +221,7 @@ impl Cache {
     ) -> Response {
         let large = Large { identity, proof: Proof::default(), file: Arc::new(file), is_used: true };
         let response = Response::with_file(large.body());
-        // A small one comes here when it was not in memory. By its next use it is, and is kept whole.
-        if is_settled(&identity, now) && self.bytes_limit > 0 && !self.takes(&identity) {
+        if is_settled(&identity, now) && self.bytes_limit > 0 {
             self.key.clear();
             push_key(root, key, &mut self.key);
             self.large.put(self.key.as_slice().into(), large);
@@ -233,13 +232,18 @@ impl Cache {
 
 impl Large {
     fn body(&self) -> Body {
-        Body::File { file: self.file.clone(), offset: 0, length: self.identity.size }
+        whole_file(self.file.clone(), self.identity.size)
     }
 }
 
 /// Did it change within the last second?
 fn is_young(identity: &Identity, now: Now) -> bool {
     now.unix_nanoseconds() - identity.changed < 1_000_000_000
+}
+
+/// All of an open file of so many bytes.
+pub(super) fn whole_file(file: Arc<OpenFile>, length: u64) -> Body {
+    Body::File { file, offset: 0, length }
 }
 
 /// All of a small file.

@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io;
 
 use super::page::link;
+use super::readfile::Unread;
+use super::sendfile::Keep;
 use super::{Context, disposition, listing, precompressed, readfile, refuse_open, sendfile};
 use crate::config::Verb;
 use crate::message::{
@@ -134,13 +136,18 @@ impl Original {
 
 /// The answer that holds an open regular file: read and kept under this key if it is small. `name` tells its type.
 pub(super) fn represent(ctx: &mut Context<'_>, key: &[u8], name: &[u8], file: File, identity: Identity) -> Response {
-    if ctx.cache.takes(&identity)
-        && let Some(response) = readfile(ctx, key, name, &file, identity)
-    {
-        ctx.tally.cache_misses += 1;
-        return response;
+    if !ctx.cache.takes(&identity) {
+        return sendfile(ctx, key, name, file, identity, Keep::Open);
     }
-    sendfile(ctx, key, name, file, identity)
+    match readfile(ctx, key, name, &file, identity) {
+        Ok(response) => {
+            ctx.tally.cache_misses += 1;
+            response
+        }
+        // Nor will it be told at the next use.
+        Err(Unread::Untold) => sendfile(ctx, key, name, file, identity, Keep::Open),
+        Err(Unread::Elsewhere) => sendfile(ctx, key, name, file, identity, Keep::Not),
+    }
 }
 
 /// What stands at a path; `None` for a folder.

@@ -26,8 +26,8 @@ type Table = HashMap<Box<str>, Arc<str>>;
 
 /// Media types by the extension of a name.
 pub struct MediaTypes {
-    /// The system's, made from its text when the first name is looked up: half a millisecond, which at the start each
-    /// worker would take from the first client, and a site of few types may never need.
+    /// The system's, made from its text when the first name is looked up: half a millisecond, once, by which a start would
+    /// be later for every client.
     of_system: LazyCell<Table, Box<dyn FnOnce() -> Table>>,
 }
 

@@ -189,8 +189,7 @@ mod tests {
         #[test]
         fn read_at_once_or_line_by_line_is_the_same(edits in proptest::collection::vec((0..60_usize, any::<u8>(), 0..4), 0..4)) {
             let mut head = b"GET /a?b HTTP/1.1\r\nHost: a\r\nAccept:\t*/* \r\nX: \r\n\r\n".to_vec();
-            let mut fields = Fields::default();
-            prop_assert!(parse_at_once(&head, LIMITS, &mut fields).is_some(), "before it is edited");
+            prop_assert!(parse_at_once(&head, LIMITS, &mut Fields::default()).is_some(), "before it is edited");
             for (at, byte, kind) in edits {
                 let at = at % head.len();
                 match kind {

@@ -8,25 +8,28 @@ use super::share::fair_share;
 use super::transport::Transport;
 use crate::sys::socket::Peer;
 
-/// For each so many events of a wake one more connection is taken of each listener: the longer the wake, the longer it is
-/// until the next one.
+/// For each so many events since the listener was told of last, one more connection is taken of it: where thousands of
+/// connections are ready, it has its turn behind all of them (epoll(7)), many wakes later.
 const EVENTS_AN_ACCEPT: usize = 8;
+/// More events do not count: those that are served are not to wait for hundreds of new ones.
+const EVENTS_THAT_COUNT: usize = 512;
 
 /// A worker without others leaves none to anybody; those that it has are not to wait longer than for this many.
 const ACCEPTS_OF_ONE: usize = 32;
 
-/// How many connections a wake with this many events takes of each listener, where there are so many workers.
-pub(super) fn accepts_a_wake(events: usize, workers: u16) -> usize {
-    if workers == 1 { ACCEPTS_OF_ONE } else { 1 + events / EVENTS_AN_ACCEPT }
+/// How many connections are taken of a listener after so many events, where there are so many workers.
+fn accepts_after(events: usize, workers: u16) -> usize {
+    if workers == 1 { ACCEPTS_OF_ONE } else { 1 + events.min(EVENTS_THAT_COUNT) / EVENTS_AN_ACCEPT }
 }
 
 impl EventLoop {
-    /// Takes one connection a wake, so that the other workers get their share. A wake that is full of other work takes
-    /// more: who had time for them would have taken them already. Whoever holds more than its share leaves the next ones
-    /// to the others.
+    /// Takes one connection, so that the other workers get their share. A loop that is full of other work takes more: who
+    /// had time for them would have taken them already. Whoever holds more than its share leaves the next ones to the
+    /// others.
     pub(super) fn accept(&mut self, listener: u64) {
         let number = usize::try_from(FIRST_LISTENER - listener).unwrap_or(usize::MAX);
-        for _ in 0..self.accepts_a_wake {
+        self.has_accepted = true;
+        for _ in 0..accepts_after(self.events_without_accept, self.desk.config.workers) {
             let Some(accepted) = self.acceptor.accept(number, &self.epoll, self.connections.len()) else { return };
             self.admit(accepted);
             for waiting in self.acceptor.pause_if_full(&self.epoll, self.connections.len()) {
@@ -62,5 +65,17 @@ impl EventLoop {
         }
         // The request is often there already: then a short connection never costs an epoll_ctl.
         self.turn(token);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_are_taken_the_longer_nobody_was() {
+        let of_two = [0, 7, 8, 64, 512, 5000].map(|events| accepts_after(events, 2));
+        assert_eq!(of_two, [1, 1, 2, 9, 65, 65]);
+        assert_eq!(accepts_after(0, 1), ACCEPTS_OF_ONE);
     }
 }

@@ -8,7 +8,6 @@ use std::sync::atomic::Ordering::Relaxed;
 use slab::Slab;
 
 use super::acceptor::Acceptor;
-use super::admit::accepts_a_wake;
 use super::close_reason::CloseReason;
 use super::connection::{Connection, Flow, Step, Token};
 use super::desk::{Desk, TURN_BYTES};
@@ -64,7 +63,10 @@ pub(super) struct EventLoop {
     pub(super) board: &'static Board,
     pub(super) vitals: Vitals,
     pub(super) phase: Phase,
-    pub(super) accepts_a_wake: usize,
+    /// Events since a listener was among them.
+    pub(super) events_without_accept: usize,
+    /// Is one among those of this wake?
+    pub(super) has_accepted: bool,
     pub(super) next_serial: u32,
     next_tick_ms: u64,
 }
@@ -93,7 +95,8 @@ impl EventLoop {
             board,
             vitals,
             phase: Phase::Serving,
-            accepts_a_wake: 1,
+            events_without_accept: 0,
+            has_accepted: false,
             next_serial: 0,
             next_tick_ms: 0,
         }
@@ -122,7 +125,10 @@ impl EventLoop {
                 let have_caught_up = !self.has_more_than_its_share();
                 self.acceptor.end_yield(&self.epoll, self.desk.monotonic_ms, have_caught_up);
             }
-            self.accepts_a_wake = accepts_a_wake(count, self.desk.config.workers);
+            if std::mem::take(&mut self.has_accepted) {
+                self.events_without_accept = 0;
+            }
+            self.events_without_accept = self.events_without_accept.saturating_add(count);
             let queued = self.queue.len();
             self.take_in(count);
             for index in 0..count {

@@ -174,7 +174,11 @@ fn files_of_which_nobody_can_tell_where_they_are_are_read_by_helper_threads() {
         assert_eq!(client.get_with("/large.bin", &["Range: bytes=5-6"]).body, content[5..7]);
         assert_eq!(client.get("/hello.txt").body, b"hello, world\n");
     });
-    assert!(!trace.unwrap().contains("sendfile("), "the loop has read from the file system itself");
+    let trace = trace.unwrap();
+    assert!(!trace.contains("sendfile("), "the loop has read from the file system itself");
+    let (_, load) = trace.split_once("X-Mark: begin").unwrap();
+    let is_opened = |call: &str| call.contains("openat2(") && call.contains("hello.txt");
+    assert!(!load.lines().any(is_opened), "a small one stays open, too");
 }
 
 #[test]
