@@ -2,7 +2,8 @@
 //! completed can't fill what no file may.
 //! Process: worker, sealed; on helper threads. Trusts: nothing. Blocks: as counting a quota does. Fails with: 500, 503, 507.
 //! A count that comes between the charge of a piece and its write waits for that (`flight.rs`), or it would miss it.
-//! Where somebody else has the sums, the content goes on for a while and is charged later: no thread waits for them.
+//! Where somebody else has the sums for long, because he counts, the content goes on for a while and is charged later: no
+//! thread waits for that. Only of such content can more be stored than fits, until it is refused or expires.
 
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,9 @@ use crate::message::Refusal;
 
 /// So much may be written before it is charged: the sums are held for less time than this takes to come.
 const UNCHARGED_BYTES: u64 = 8 << 20;
+/// Before it comes to that the sums are tried for so often: who does not count has them for less than this in all.
+const TRIES_A_PIECE: u32 = 50;
+const PAUSE_OF_A_PIECE: Duration = Duration::from_millis(1);
 /// After so long at the end of a request the client is told to come again.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two tries at the end of a request.
@@ -86,7 +90,15 @@ impl Charge {
         if more == 0 || !self.is_kept() {
             return Ok(Covered::Yes(None));
         }
-        let Some(mut ledgers) = self.quotas.try_lock()? else { return Ok(Covered::Later) };
+        let mut tries = if place.is_some() { TRIES_A_PIECE } else { 1 };
+        let mut ledgers = loop {
+            tries -= 1;
+            match self.quotas.try_lock()? {
+                Some(ledgers) => break ledgers,
+                None if tries == 0 => return Ok(Covered::Later),
+                None => std::thread::sleep(PAUSE_OF_A_PIECE),
+            }
+        };
         ledgers.charge(0, more)?;
         // As long as the sums are locked nobody counts, and from here on a count waits.
         let flight = place.map(Flight::begin).transpose().inspect_err(|_| ledgers.refund(more, 0));

@@ -107,7 +107,7 @@ fn content_that_waits_for_a_disk_takes_little_memory() {
 fn uploads_that_hang_hold_up_nobody_else() {
     /// More than there are threads of any kind.
     const HANGING: usize = 24;
-    const CONTENT: [u8; 200_000] = [b'x'; 200_000];
+    static CONTENT: [u8; 200_000] = [b'x'; 200_000];
     let Some((site, disk)) = site_with_disk("uploads_that_hang_hold_up_nobody_else") else { return };
     let server = Server::with(site, &format!("workers = 1\n{EVERYTHING}"));
     let worker = server.workers()[0];
