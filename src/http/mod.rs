@@ -12,6 +12,7 @@ mod fill_body;
 mod format;
 mod forwarded;
 mod integrity;
+mod malformed;
 mod parse;
 mod proxy_header;
 mod range;
