@@ -3,8 +3,11 @@
 #![allow(unsafe_code, reason = "preadv2 has no safe form")]
 
 use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::fd::AsRawFd;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::errno::Errno;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
@@ -27,8 +30,9 @@ pub enum Residence {
 }
 
 /// Where are these bytes? Asked of the first and of the last one, as a call for each page would cost more than to send
-/// them: the kernel reads ahead and forgets in larger runs. The byte behind the last one is asked for in the same call, so
-/// that who goes on from there need not ask for the first one again (`begins`).
+/// them: the kernel reads ahead and forgets in larger runs. Of many, two more are asked that nobody can foresee: a client
+/// can have any two places read, and then ask for all between them. The byte behind the last one is asked for in the same
+/// call, so that who goes on from there need not ask for the first one again (`begins`).
 #[must_use]
 pub fn residence(file: &File, offset: u64, count: usize, begins: bool) -> Residence {
     let last = offset.saturating_add(count.saturating_sub(1) as u64);
@@ -37,6 +41,15 @@ pub fn residence(file: &File, offset: u64, count: usize, begins: bool) -> Reside
     if asks_first && let Some(answer) = unless_in_memory(file, read_now(file, &mut [0], offset)) {
         return answer;
     }
+    if count >= MANY_BYTES {
+        for place in two_places(offset, last) {
+            match unless_in_memory(file, read_now(file, &mut [0], place)) {
+                None => {}
+                Some(Residence::Elsewhere) => return Residence::Begins,
+                Some(answer) => return answer,
+            }
+        }
+    }
     let seen = read_now(file, &mut [0; 2], last);
     let goes_on = matches!(seen, Ok(2..));
     match unless_in_memory(file, seen) {
@@ -44,6 +57,16 @@ pub fn residence(file: &File, offset: u64, count: usize, begins: bool) -> Reside
         Some(Residence::Elsewhere) if !is_one_page => Residence::Begins,
         Some(answer) => answer,
     }
+}
+
+/// One in each half of the bytes from `first` to `last`, other ones each time.
+fn two_places(first: u64, last: u64) -> [u64; 2] {
+    static UNKNOWN_TO_ALL: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    static ASKED: AtomicU64 = AtomicU64::new(0);
+    let half = (last - first) / 2;
+    let number = UNKNOWN_TO_ALL.hash_one(ASKED.fetch_add(1, Ordering::Relaxed));
+    let [one, other] = [number & 0xffff_ffff, number >> 32].map(|number| first + number % half.max(1));
+    [one, other + half]
 }
 
 /// What a read that was not to wait says, unless it has brought something.
@@ -56,6 +79,8 @@ fn unless_in_memory(file: &File, seen: io::Result<usize>) -> Option<Residence> {
     }
 }
 
+/// From so many bytes on, two calls more cost little beside sending them.
+const MANY_BYTES: usize = 128 * 1024;
 /// No page is smaller, on any machine.
 const SMALLEST_PAGE_BYTES: u64 = 4096;
 
@@ -133,6 +158,17 @@ mod tests {
         content.fill(0);
         read_whole_now(&file, &mut content).unwrap();
         assert!(content.iter().all(|byte| *byte == 7));
+    }
+
+    #[test]
+    fn a_gap_between_two_places_that_were_read_is_found() {
+        const BYTES: usize = 1 << 20;
+        let Some(file) = forgotten(BYTES) else { return eprintln!("no temporary file leaves memory here") };
+        posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_RANDOM).unwrap();
+        for place in [0, BYTES as u64 - 1] {
+            std::os::unix::fs::FileExt::read_exact_at(&file, &mut [0], place).unwrap();
+        }
+        assert_eq!(residence(&file, 0, BYTES, false), Residence::Begins);
     }
 
     #[test]

@@ -196,6 +196,7 @@ impl Connection {
 
     /// The same with bytes that were received before its turn (`intake.rs`); then it had kept none.
     pub(super) fn process_taken(&mut self, taken: &[u8], buffer: &mut [u8], desk: &mut Desk) -> Step {
+        desk.turn_left_bytes = desk.turn_bytes;
         let bytes = if taken.is_empty() { self.received.as_slice() } else { taken };
         let mut input = Input { end: bytes.len().min(buffer.len()), received: taken.len(), ..Input::default() };
         if let (Some(room), Some(bytes)) = (buffer.get_mut(..input.end), bytes.get(..input.end)) {

@@ -71,8 +71,10 @@ pub(super) struct Desk {
     pub(super) verdicts: Verdicts,
     /// Is every answer the last of its connection, because this worker is about to end?
     pub(super) is_draining: bool,
-    /// How many bytes of a file the connection whose turn it is may send: `TURN_BYTES`, or what others have left of it.
+    /// How many bytes of files a connection may send in its turn: `TURN_BYTES`, or less where others wait.
     pub(super) turn_bytes: usize,
+    /// How many of them the one whose turn it is has left.
+    pub(super) turn_left_bytes: usize,
 }
 
 impl Desk {
@@ -115,6 +117,7 @@ impl Desk {
             verdicts: Verdicts::new()?,
             is_draining: false,
             turn_bytes: TURN_BYTES,
+            turn_left_bytes: 0,
             config,
         })
     }

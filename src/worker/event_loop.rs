@@ -30,7 +30,8 @@ const LOWEST_SPECIAL: u64 = u64::MAX - 0xffff;
 const TICK_MS: u16 = 1000;
 /// The buffer into which every connection receives.
 const BUFFER_BYTES: usize = 256 * 1024;
-/// The smallest turn of a download, however little is left of what all of them send in a wake.
+/// The smallest turn of a download: its first, in a wake with others, and however little is left of what all of them send
+/// in one.
 const SMALLEST_TURN_BYTES: usize = 256 * 1024;
 /// A wake that brings as many events as it can has more behind it: so many in a row go before the downloads.
 const FULL_WAKES: u8 = 8;
@@ -129,6 +130,8 @@ impl EventLoop {
                 self.events_without_accept = 0;
             }
             self.events_without_accept = self.events_without_accept.saturating_add(count);
+            // Who begins to send a file goes on behind all others.
+            self.desk.turn_bytes = if count > 1 { SMALLEST_TURN_BYTES } else { TURN_BYTES };
             let queued = self.queue.len();
             self.take_in(count);
             for index in 0..count {
@@ -256,7 +259,6 @@ impl EventLoop {
                 self.turn(token);
             }
         }
-        self.desk.turn_bytes = TURN_BYTES;
     }
 
     /// Those that were queued before this wake get their next turn; who queues up now waits for the next wake.

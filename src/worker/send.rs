@@ -188,14 +188,19 @@ impl Connection {
         if !self.can_send {
             return Flow::Wait;
         }
+        // A turn may end one file and begin the next, which was asked for behind it.
+        if desk.turn_left_bytes == 0 {
+            return Flow::Yield;
+        }
         let residence = |offset, count, begins| page_cache::residence(file, offset, count, begins);
-        let ready = sending.in_memory.ready(residence, *offset, *length, desk.turn_bytes, desk.monotonic_ms);
+        let ready = sending.in_memory.ready(residence, *offset, *length, desk.turn_left_bytes, desk.monotonic_ms);
         let Some(share) = ready else { return self.fetch(desk) };
         match self.transport.send_file(file, *offset, share) {
             Transferred::Bytes(count) => {
                 *offset += count as u64;
                 *length = length.saturating_sub(count as u64);
                 sending.sent_bytes += count as u64;
+                desk.turn_left_bytes = desk.turn_left_bytes.saturating_sub(count);
                 // A full share means that the socket would take more: others first.
                 let has_more = count == share && *length > 0;
                 // And each share would end with a segment that is not full.
