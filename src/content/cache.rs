@@ -41,8 +41,9 @@ pub struct Cache {
     key: Vec<u8>,
 }
 
-/// Every request is looked up in one, so the hash is a quick one. It is seeded anew in each process, and if somebody did
-/// foresee it: the names that a client can choose freely are those of `MISSING_NAMES`, a list short enough to walk.
+/// Every request is looked up in one, so the hash is a quick one, seeded anew in each process. Who finds out the seed makes
+/// look-ups slow with names that he chooses: those of no file, a list short enough to walk, and where he may make files,
+/// theirs.
 type Map<V> = LruCache<Box<[u8]>, V, RandomState>;
 
 /// A small file as it was when it was read.
