@@ -126,3 +126,46 @@ impl Locks {
         Ok(Tried::Busy)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Response;
+
+    /// A piece of an upload that hangs holds up the count, once for each job: not as often as a free lock would be tried.
+    #[test]
+    fn count_that_is_held_up_is_tried_once_and_later_again() {
+        let root = tempfile::tempdir().unwrap();
+        let [part, record] = ["part", "record"].map(|kind| root.path().join(format!(".fileserv-{:032}.{kind}", 1)));
+        std::fs::write(part, "stored").unwrap();
+        let piece = File::create(record).unwrap();
+        piece.lock().unwrap();
+        let open = || File::open(root.path()).unwrap();
+        let folder = Folder::of(open(), false).unwrap().unwrap();
+        let locks = Locks::new(folder, Quotas::for_test(open(), 100));
+        let change = |held: Result<Held<'_>, Refusal>| Worked::Done(held.map(|_| Response::new(Status::NO_CONTENT)));
+        let mut worked = locks.change(Box::new(change));
+        for _ in 0..2 {
+            let Worked::Later(pause, job) = worked else { panic!("a count went through") };
+            assert_eq!(pause, AFTER_A_COUNT, "a thread is free for as long as it was taken");
+            worked = job();
+        }
+        piece.unlock().unwrap();
+        let Worked::Later(_, job) = worked else { panic!("a count went through") };
+        assert!(matches!(job(), Worked::Done(Ok(_))));
+    }
+
+    #[test]
+    fn who_comes_again_for_too_long_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let open = || Folder::of(File::open(root.path()).unwrap(), false).unwrap().unwrap();
+        let other = open();
+        let _held = other.try_lock().unwrap().unwrap();
+        let begun = Instant::now().checked_sub(PATIENCE).unwrap();
+        let locks = Locks { begun, ..Locks::new(open(), Quotas::default()) };
+        let change = |held: Result<Held<'_>, Refusal>| Worked::Done(held.map(|_| Response::new(Status::NO_CONTENT)));
+        let Worked::Later(Duration::ZERO, job) = locks.change(Box::new(change)) else { panic!("not another look") };
+        let Worked::Done(Err(refusal)) = job() else { panic!("not refused") };
+        assert_eq!(refusal.status, Status::SERVICE_UNAVAILABLE);
+    }
+}

@@ -50,6 +50,14 @@ impl Quotas {
         WantedQuotas::of(ctx, path).open(ctx.root)
     }
 
+    /// One at this folder.
+    #[cfg(test)]
+    pub(super) fn for_test(folder: File, limit: u64) -> Self {
+        let mut quotas = Self::default();
+        quotas.add("/in/", limit, folder).unwrap();
+        quotas
+    }
+
     /// Adds one. Two paths may lead to one folder, by a symbolic link: it has one sum, whose lock can be had only once, and
     /// the smaller limit holds.
     fn add(&mut self, path: &str, limit: u64, folder: File) -> Result<(), Refusal> {
@@ -283,9 +291,7 @@ mod tests {
     use super::*;
 
     fn quotas(folder: &std::path::Path, limit: u64) -> Quotas {
-        let mut quotas = Quotas(Vec::new());
-        quotas.add("/in/", limit, File::open(folder).unwrap()).unwrap();
-        quotas
+        Quotas::for_test(File::open(folder).unwrap(), limit)
     }
 
     fn lock(quotas: &Quotas) -> Ledgers<'_> {

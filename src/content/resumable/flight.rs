@@ -81,6 +81,7 @@ mod tests {
     use crate::content::Now;
     use crate::content::folder::Folder;
     use crate::content::stored::stored_bytes;
+    use crate::message::{Fields, Method};
 
     #[test]
     fn a_count_waits_for_the_piece_that_is_under_way() {
@@ -109,7 +110,12 @@ mod tests {
             drop(flight);
             assert_eq!(sum.recv().unwrap(), 16);
         });
+        let mut record = Record::new(String::new(), Method::Put, &Fields::default(), None);
+        record.charged = Some(6);
+        record.write(&folder, id, Durability::None).unwrap();
+        assert_eq!(count(), 6, "what is not charged yet is charged by who wrote it");
         std::fs::remove_file(root.path().join(id.name(Kind::Record))).unwrap();
+        assert_eq!(count(), 16);
         assert!(Flight::begin(&place).unwrap().is_none(), "without a record there is no upload");
     }
 }
