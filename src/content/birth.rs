@@ -1,4 +1,4 @@
-//! What a new file has besides its content: permissions, a group, a time.
+//! What a new file has besides its content: permissions, a group, and a time, where its rename does not give it one.
 //! Process: worker, sealed. Trusts: nothing. Blocks: as making a file does.
 
 use std::fs::File;

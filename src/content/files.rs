@@ -246,9 +246,10 @@ pub(super) fn tag_of(identity: &Identity) -> ETag {
 #[must_use]
 pub(super) fn is_settled(identity: &Identity, now: super::Now) -> bool {
     const COMMIT_NANOSECONDS: i128 = 60_000_000_000;
-    // A change of the content sets both times alike, so where they differ the next one must show. An upload is given a
-    // time of its own for that, a moment before its rename, whose coarser clock may still be behind it. Who sets a time
-    // back, as `cp -p` does, may do so again.
+    // A change of the content sets both times alike, so where they differ the next one must show. An upload's differ for
+    // that: it is given a time of its own, a moment before its rename, whose coarser clock may still be behind it; or, where
+    // change times tell all changes, the rename alone gives it another one. Who sets a time back, as `cp -p` does, may do so
+    // again.
     if (1..COMMIT_NANOSECONDS).contains(&(identity.changed - identity.modified).abs()) {
         return true;
     }

@@ -24,7 +24,7 @@ pub(super) struct Folder {
     /// Device and inode.
     place: (u64, u64),
     is_in_memory: bool,
-    /// Its files without attributes, where change times tell all changes.
+    /// Its files without attributes, where change times tell all changes and the folder is kept open.
     bare: Option<Bare>,
     /// Does somebody in this worker have the lock? All of them share the open file to which flock(2) gives it.
     is_locked: AtomicBool,
@@ -63,8 +63,8 @@ impl Folder {
         self.is_in_memory
     }
 
-    /// Its files without attributes; `None` where change times don't tell all changes. Where they do, whoever asks for those
-    /// of a file sees to it that its next change has another one.
+    /// Its files without attributes; `None` where change times don't tell all changes, or where the folder is not kept open.
+    /// Where they do, whoever asks for those of a file sees to it that its next change has another one.
     pub(super) fn bare(&self) -> Option<&Bare> {
         self.bare.as_ref()
     }
@@ -155,7 +155,8 @@ impl OpenFolders {
         Self { stamps_tell, ..Self::default() }
     }
 
-    /// Something has come from a client: for that, the paths must be asked again.
+    /// Something has come from a client, or from a helper thread after some time: for that, the paths must be asked again.
+    /// What is changed in the loop itself need not say so: it puts files in their places, and moves no folder.
     pub fn fall_behind(&self) {
         self.receipts.set(self.receipts.get().wrapping_add(1));
     }
@@ -171,6 +172,8 @@ impl OpenFolders {
         if let Some(at) = kept.iter().position(is_it)
             && let Some(found) = kept.get_mut(at)
         {
+            // To ask beneath the root would be to open it. A link that leads out of the root leads to this folder only if that
+            // was moved out, and there Landlock lets nobody change anything.
             let is_there = |now: Identity| (now.device, now.inode) == found.folder.place;
             if found.seen_behind == receipts || file::identity_at(root, path).is_ok_and(is_there) {
                 (found.seen_behind, found.is_used) = (receipts, true);
@@ -178,8 +181,10 @@ impl OpenFolders {
             }
             kept.swap_remove(at);
         }
-        let folder = Folder::open_with(root, path, self.stamps_tell)?;
-        if kept.len() < KEPT_FOLDERS {
+        let will_be_kept = kept.len() < KEPT_FOLDERS;
+        // What is known of the files is worth its memory only where somebody may come back for it.
+        let folder = Folder::open_with(root, path, self.stamps_tell && will_be_kept)?;
+        if will_be_kept {
             let root = root.as_raw_fd();
             kept.push(Kept { root, path: path.into(), folder: folder.clone(), seen_behind: receipts, is_used: true });
         }

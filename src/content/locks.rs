@@ -1,5 +1,6 @@
 //! The locks of a change: the sums of the quotas, then the folder. Waiting for them holds no thread for long.
-//! Process: worker, sealed. Blocks: for a millisecond, once; then it is asked for again later. Fails with: 500, 503.
+//! Process: worker, sealed. Blocks: for a millisecond, once; then it is asked for again later. Where there is a quota, as
+//! counting it does. Fails with: 500, 503.
 //! Somebody has them for some milliseconds. Who has them for longer is no worker that is well, and must not take the
 //! helper threads with him, or the other uploads: from then on each look is one try.
 
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::commit::write_refusal;
 use super::folder::{Folder, FolderLock};
-use super::quota::{Ledgers, Quotas};
+use super::quota::{Ledgers, Quotas, Tried};
 use crate::message::{FieldName, Refusal, Status, Value, Worked};
 
 /// After so long the client is told to come again.
@@ -22,6 +23,8 @@ const FIRST_PAUSE: Duration = Duration::from_micros(30);
 /// The pauses without a thread begin with this and double up to that.
 const FIRST_ABSENCE: Duration = Duration::from_millis(1);
 const LONGEST_ABSENCE: Duration = Duration::from_millis(32);
+/// A count that was held up has taken a thread as long as this, so it gets none for as long.
+pub(super) const AFTER_A_COUNT: Duration = Duration::from_secs(1);
 
 /// Waits, on a helper thread, for the lock of a file that nobody has for longer than one write takes: a second at most. False
 /// if somebody has it still.
@@ -41,7 +44,7 @@ pub(super) fn lock_patiently(file: &File) -> io::Result<bool> {
     Ok(false)
 }
 
-/// So often a look tries, with pauses of about a microsecond. Another worker that makes a small file in memory has the lock for
+/// So often a look tries where there are no quotas, with pauses of about a microsecond. Another worker that makes a small file in memory has the lock for
 /// some ten: to wait for that costs the loop less than the way to a helper thread and back. And who has waited for long
 /// looks rarely: it should not take him luck to find the moment between two others.
 const TRIES_A_LOOK: u32 = 12;
@@ -60,58 +63,109 @@ pub(super) type Change = Box<dyn FnOnce(Result<Held<'_>, Refusal>) -> Worked + S
 pub(super) struct Locks {
     folder: Arc<Folder>,
     quotas: Quotas,
-    begun: Option<Instant>,
+    begun: Instant,
     absence: Duration,
 }
 
 impl Locks {
     /// Those of a target in this folder.
     pub(super) fn new(folder: Arc<Folder>, quotas: Quotas) -> Self {
-        Self { folder, quotas, begun: None, absence: FIRST_ABSENCE }
+        Self { folder, quotas, begun: Instant::now(), absence: FIRST_ABSENCE }
     }
 
     /// Does this once the locks are there: at once if they are free, else later, on a helper thread.
     pub(super) fn change(self, change: Change) -> Worked {
-        match self.look() {
-            Ok(None) => {}
-            Ok(Some(held)) => return change(Ok(held)),
+        let (pause, looks) = match self.look() {
+            Ok(Tried::Locked(held)) => return change(Ok(held)),
+            Ok(Tried::Busy) => (Duration::ZERO, LOOKS),
+            Ok(Tried::HeldUp) => (AFTER_A_COUNT, 1),
             Err(refusal) => return change(Err(refusal)),
-        }
-        Worked::Later(Duration::ZERO, Box::new(move || self.wait(change, LOOKS)))
+        };
+        Worked::Later(pause, Box::new(move || self.wait(change, looks)))
     }
 
     fn wait(mut self, change: Change, looks: u32) -> Worked {
+        let mut absence = self.absence;
         for look in 0..looks {
             match self.look() {
-                Ok(None) if looks == 1 => {}
-                Ok(None) => std::thread::sleep(FIRST_PAUSE * 2_u32.pow(look)),
-                Ok(Some(held)) => return change(Ok(held)),
+                Ok(Tried::Locked(held)) => return change(Ok(held)),
+                Ok(Tried::Busy) if looks == 1 => {}
+                Ok(Tried::Busy) => std::thread::sleep(FIRST_PAUSE * 2_u32.pow(look)),
+                Ok(Tried::HeldUp) => {
+                    absence = AFTER_A_COUNT;
+                    break;
+                }
                 Err(refusal) => return change(Err(refusal)),
             }
         }
-        if self.begun.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
+        if self.begun.elapsed() > PATIENCE {
             let refusal =
                 Refusal::new(Status::SERVICE_UNAVAILABLE, "The folder of this file is busy; try again in a moment.");
             return change(Err(refusal.with_field(FieldName::RetryAfter, Value::Number(1))));
         }
-        let absence = self.absence;
-        self.absence = (absence * 2).min(LONGEST_ABSENCE);
+        self.absence = (self.absence * 2).min(LONGEST_ABSENCE);
         Worked::Later(absence, Box::new(move || self.wait(change, 1)))
     }
 
-    fn look(&self) -> Result<Option<Held<'_>>, Refusal> {
-        for _ in 1..TRIES_A_LOOK {
-            if let Some(held) = self.try_lock()? {
-                return Ok(Some(held));
+    fn look(&self) -> Result<Tried<Held<'_>>, Refusal> {
+        let ledgers = match self.quotas.try_lock()? {
+            Tried::Locked(ledgers) => ledgers,
+            Tried::Busy => return Ok(Tried::Busy),
+            Tried::HeldUp => return Ok(Tried::HeldUp),
+        };
+        // Who has sums to hold is on a thread that may wait, and must not keep them from others meanwhile.
+        let tries = if self.quotas.is_empty() { TRIES_A_LOOK } else { 1 };
+        for attempt in 0..tries {
+            if attempt > 0 {
+                (0..SPINS_A_PAUSE).for_each(|_| std::hint::spin_loop());
             }
-            (0..SPINS_A_PAUSE).for_each(|_| std::hint::spin_loop());
+            if let Some(lock) = self.folder.try_lock().map_err(|error| write_refusal(&error))? {
+                return Ok(Tried::Locked(Held { lock, ledgers }));
+            }
         }
-        self.try_lock()
+        Ok(Tried::Busy)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Response;
+
+    /// A piece of an upload that hangs holds up the count, once for each job: not as often as a free lock would be tried.
+    #[test]
+    fn count_that_is_held_up_is_tried_once_and_later_again() {
+        let root = tempfile::tempdir().unwrap();
+        let [part, record] = ["part", "record"].map(|kind| root.path().join(format!(".fileserv-{:032}.{kind}", 1)));
+        std::fs::write(part, "stored").unwrap();
+        let piece = File::create(record).unwrap();
+        piece.lock().unwrap();
+        let open = || File::open(root.path()).unwrap();
+        let folder = Folder::of(open(), false).unwrap().unwrap();
+        let locks = Locks::new(folder, Quotas::for_test(open(), 100));
+        let change = |held: Result<Held<'_>, Refusal>| Worked::Done(held.map(|_| Response::new(Status::NO_CONTENT)));
+        let mut worked = locks.change(Box::new(change));
+        for _ in 0..2 {
+            let Worked::Later(pause, job) = worked else { panic!("a count went through") };
+            assert_eq!(pause, AFTER_A_COUNT, "a thread is free for as long as it was taken");
+            worked = job();
+        }
+        piece.unlock().unwrap();
+        let Worked::Later(_, job) = worked else { panic!("a count went through") };
+        assert!(matches!(job(), Worked::Done(Ok(_))));
     }
 
-    fn try_lock(&self) -> Result<Option<Held<'_>>, Refusal> {
-        let Some(ledgers) = self.quotas.try_lock()? else { return Ok(None) };
-        let lock = self.folder.try_lock().map_err(|error| write_refusal(&error))?;
-        Ok(lock.map(|lock| Held { lock, ledgers }))
+    #[test]
+    fn who_comes_again_for_too_long_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let open = || Folder::of(File::open(root.path()).unwrap(), false).unwrap().unwrap();
+        let other = open();
+        let _held = other.try_lock().unwrap().unwrap();
+        let begun = Instant::now().checked_sub(PATIENCE).unwrap();
+        let locks = Locks { begun, ..Locks::new(open(), Quotas::default()) };
+        let change = |held: Result<Held<'_>, Refusal>| Worked::Done(held.map(|_| Response::new(Status::NO_CONTENT)));
+        let Worked::Later(Duration::ZERO, job) = locks.change(Box::new(change)) else { panic!("not another look") };
+        let Worked::Done(Err(refusal)) = job() else { panic!("not refused") };
+        assert_eq!(refusal.status, Status::SERVICE_UNAVAILABLE);
     }
 }

@@ -50,6 +50,14 @@ impl Quotas {
         WantedQuotas::of(ctx, path).open(ctx.root)
     }
 
+    /// One at this folder.
+    #[cfg(test)]
+    pub(super) fn for_test(folder: File, limit: u64) -> Self {
+        let mut quotas = Self::default();
+        quotas.add("/in/", limit, folder).unwrap();
+        quotas
+    }
+
     /// Adds one. Two paths may lead to one folder, by a symbolic link: it has one sum, whose lock can be had only once, and
     /// the smaller limit holds.
     fn add(&mut self, path: &str, limit: u64, folder: File) -> Result<(), Refusal> {
@@ -87,18 +95,31 @@ impl Quotas {
     }
 
     /// Locks the sums, and counts those anew that are not known well enough, which may take as long as walking the
-    /// folders; `None` if somebody else has one of them locked.
+    /// folders.
     ///
     /// # Errors
-    /// 500 if a sum can't be kept.
-    pub(super) fn try_lock(&self) -> Result<Option<Ledgers<'_>>, Refusal> {
-        self.0
-            .iter()
-            .map(|quota| Ledger::open(quota).transpose())
-            .collect::<Option<Result<_, _>>>()
-            .transpose()
-            .map(|all| all.map(Ledgers))
+    /// 500 if a sum can't be kept; 503 if what is stored can't be counted.
+    pub(super) fn try_lock(&self) -> Result<Tried<Ledgers<'_>>, Refusal> {
+        let mut ledgers = Vec::with_capacity(self.0.len());
+        for quota in &self.0 {
+            match Ledger::open(quota)? {
+                Tried::Locked(ledger) => ledgers.push(ledger),
+                Tried::Busy => return Ok(Tried::Busy),
+                Tried::HeldUp => return Ok(Tried::HeldUp),
+            }
+        }
+        Ok(Tried::Locked(Ledgers(ledgers)))
     }
+}
+
+/// What comes of a try to lock something.
+pub(super) enum Tried<T> {
+    Locked(T),
+    /// Somebody else has it, mostly for some microseconds.
+    Busy,
+    /// It must be counted first, and that has waited in vain, as long as it may, for a piece of an upload that is under way:
+    /// who tries again at once keeps his thread from all else.
+    HeldUp,
 }
 
 /// The quotas that will hold for a target, as far as they are known before its folder is there.
@@ -135,7 +156,7 @@ impl Quota {
 
 /// 503: what is stored is not known just now.
 pub(super) fn refuse_uncounted() -> Refusal {
-    let detail = "What is stored here is being counted; try again in a moment.";
+    let detail = "How much is stored here can't be told just now; try again in a moment.";
     Refusal::new(Status::SERVICE_UNAVAILABLE, detail).with_field(FieldName::RetryAfter, Value::Number(1))
 }
 
@@ -187,14 +208,14 @@ struct Ledger<'q> {
 }
 
 impl<'q> Ledger<'q> {
-    fn open(quota: &'q Quota) -> Result<Option<Self>, Refusal> {
+    fn open(quota: &'q Quota) -> Result<Tried<Self>, Refusal> {
         let refuse = |error: io::Error| write_refusal(&error);
         // Another one has it if a sweep came between the opening and the lock.
         loop {
             let file = file::open_or_create(quota.folder.as_fd(), LEDGER, 0o600).map_err(refuse)?;
             match file.try_lock() {
                 Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::WouldBlock) => return Ok(Tried::Busy),
                 Err(TryLockError::Error(error)) => return Err(refuse(error)),
             }
             if !is_still_named(&quota.folder, LEDGER, &file) {
@@ -202,28 +223,30 @@ impl<'q> Ledger<'q> {
             }
             let known = Sum::read(&file).filter(|sum| sum.is_younger(STALE_SECONDS));
             let mut ledger = Self { quota, file, sum: known.unwrap_or_default() };
-            return match known.map_or_else(|| ledger.count(), |_| Ok(())) {
-                Ok(()) => Ok(Some(ledger)),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-                Err(error) => Err(refuse(error)),
-            };
+            return Ok(if known.is_some() || ledger.count()? { Tried::Locked(ledger) } else { Tried::HeldUp });
         }
     }
 
     fn insist_on_room(&mut self, more: u64) -> Result<(), Refusal> {
         let is_full = |sum: &Sum, limit| sum.bytes.saturating_add(more) > limit;
-        if is_full(&self.sum, self.quota.limit) && !self.sum.is_younger(FRESH_SECONDS) {
-            let is_held_up = |error: &io::Error| error.kind() == io::ErrorKind::WouldBlock;
-            let refuse = |error: io::Error| if is_held_up(&error) { refuse_uncounted() } else { write_refusal(&error) };
-            self.count().map_err(refuse)?;
+        let is_doubtful = is_full(&self.sum, self.quota.limit) && !self.sum.is_younger(FRESH_SECONDS);
+        if is_doubtful && !self.count()? {
+            return Err(refuse_uncounted());
         }
         if is_full(&self.sum, self.quota.limit) { Err(self.quota.refuse(self.sum.bytes, more)) } else { Ok(()) }
     }
 
-    /// Adds up what is there now. WouldBlock: not now.
-    fn count(&mut self) -> io::Result<()> {
-        self.sum = Sum { bytes: stored_bytes(&self.quota.folder)?, counted: now() };
-        self.write()
+    /// Adds up what is there now; false if a piece of an upload that is under way holds that up for too long.
+    fn count(&mut self) -> Result<bool, Refusal> {
+        let bytes = match stored_bytes(&self.quota.folder) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+            // A sum without what could not be seen would let in too much.
+            Err(_) => return Err(refuse_uncounted()),
+        };
+        self.sum = Sum { bytes, counted: now() };
+        self.write().map_err(|error| write_refusal(&error))?;
+        Ok(true)
     }
 
     fn write(&self) -> io::Result<()> {
@@ -268,9 +291,14 @@ mod tests {
     use super::*;
 
     fn quotas(folder: &std::path::Path, limit: u64) -> Quotas {
-        let mut quotas = Quotas(Vec::new());
-        quotas.add("/in/", limit, File::open(folder).unwrap()).unwrap();
-        quotas
+        Quotas::for_test(File::open(folder).unwrap(), limit)
+    }
+
+    fn lock(quotas: &Quotas) -> Ledgers<'_> {
+        match quotas.try_lock().unwrap() {
+            Tried::Locked(ledgers) => ledgers,
+            Tried::Busy | Tried::HeldUp => panic!("somebody has them"),
+        }
     }
 
     #[test]
@@ -281,7 +309,7 @@ mod tests {
             quotas.add(path, limit, File::open(folder.path()).unwrap()).unwrap();
         }
         assert_eq!(quotas.0.len(), 1);
-        let refusal = quotas.try_lock().unwrap().unwrap().charge(0, 51).unwrap_err();
+        let refusal = lock(&quotas).charge(0, 51).unwrap_err();
         assert!(refusal.detail.contains("quota of /link/ is 50 bytes"), "{}", refusal.detail);
     }
 
@@ -297,7 +325,7 @@ mod tests {
         let quotas = quotas(folder.path(), 100);
         assert!(quotas.check(100).is_ok());
         assert_eq!(quotas.check(101).unwrap_err().status, Status::INSUFFICIENT_STORAGE, "without any count");
-        let mut ledgers = quotas.try_lock().unwrap().unwrap();
+        let mut ledgers = lock(&quotas);
         ledgers.charge(0, 30).unwrap();
         assert_eq!(ledgers.0[0].sum.bytes, 90);
         let refusal = ledgers.charge(5, 25).unwrap_err();
@@ -309,15 +337,15 @@ mod tests {
         assert_eq!(quotas.check(1).unwrap_err().status, Status::INSUFFICIENT_STORAGE);
         assert!(quotas.check(0).is_ok());
         // What is remembered is from a while ago, and somebody has tidied up.
-        let mut ledgers = quotas.try_lock().unwrap().unwrap();
+        let mut ledgers = lock(&quotas);
         ledgers.0[0].sum.counted -= FRESH_SECONDS;
         ledgers.0[0].write().unwrap();
         drop(ledgers);
         std::fs::remove_file(folder.path().join("sub/a")).unwrap();
         std::fs::remove_file(folder.path().join(".fileserv-0123456789abcdef0123456789abcdef.part")).unwrap();
         assert!(quotas.check(100).is_ok(), "an old sum refuses nobody");
-        quotas.try_lock().unwrap().unwrap().charge(0, 100).unwrap();
-        assert!(quotas.try_lock().unwrap().unwrap().charge(0, 1).is_err());
+        lock(&quotas).charge(0, 100).unwrap();
+        assert!(lock(&quotas).charge(0, 1).is_err());
     }
 
     #[test]
@@ -326,7 +354,7 @@ mod tests {
         std::fs::write(folder.path().join(LEDGER), "nonsense").unwrap();
         std::fs::write(folder.path().join("a"), "abc").unwrap();
         let quotas = quotas(folder.path(), 100);
-        assert_eq!(quotas.try_lock().unwrap().unwrap().0[0].sum.bytes, 3);
+        assert_eq!(lock(&quotas).0[0].sum.bytes, 3);
         let text = std::fs::read(folder.path().join(LEDGER)).unwrap();
         assert_eq!(text.len(), LEDGER_BYTES);
     }

@@ -297,6 +297,7 @@ impl EventLoop {
         while let Some((token, outcome)) = self.desk.offload.next_outcome() {
             // Its thread may have changed a file, which the requests behind this one must find changed.
             self.desk.cache.fall_behind();
+            self.desk.folders.fall_behind();
             // It may own a temporary; what was waiting for a lock never gets it.
             if !matches!(outcome, Outcome::Verdict { .. }) && self.find(token).is_none() {
                 self.desk.offload.forget(token, outcome);

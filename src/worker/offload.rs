@@ -19,8 +19,8 @@ use crate::sys::process;
 /// Threads that sync, rename, delete, and read what is not in memory. They mostly wait for the disk, and what waits
 /// together is synced together: by one commit of the file system's journal, and by one sync of a folder.
 const DISK_THREADS: usize = 8;
-/// Threads that write large contents, a piece at a time. They are none of those above: uploads to a file system that hangs
-/// must not hold up commits, removals and reads elsewhere.
+/// Threads that write large contents, a piece at a time. They are none of those above: content for a file system that hangs
+/// must not hold up commits, removals and reads elsewhere. What is begun or committed there has no such bound.
 const CONTENT_THREADS: usize = 4;
 /// Threads that draw, hash and list, at a lower priority than the loop.
 const SOURCE_THREADS: usize = 2;

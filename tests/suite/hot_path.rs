@@ -2,6 +2,7 @@
 //! be written down here, with its reason.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use crate::common::server::EVERYTHING;
 use crate::common::trace::{Call, calls, trace_of};
@@ -29,9 +30,9 @@ const UPLOAD_TO_MEMORY: &[(&str, usize)] = &[
     ("sendto", 1),
     ("write", 1),
 ];
-/// The same on a kernel whose times don't tell all changes: a time is given to the file, and the old one is opened and asked
+/// The same where times don't tell all changes: a time is given to the file, and the old one is opened and asked
 /// for attributes.
-const UPLOAD_TO_MEMORY_BEFORE_6_13: &[(&str, usize)] = &[
+const UPLOAD_TO_MEMORY_WITH_A_TIME: &[(&str, usize)] = &[
     ("close", 2),
     ("epoll_wait", 1),
     ("flistxattr", 1),
@@ -181,7 +182,7 @@ fn requests_of_one_wake_ask_once_what_has_changed() {
 #[test]
 fn small_upload_to_memory_costs_no_call_too_many() {
     let server = in_memory();
-    let expected = if times_tell_all_changes() { UPLOAD_TO_MEMORY } else { UPLOAD_TO_MEMORY_BEFORE_6_13 };
+    let expected = if times_tell_all_changes() { UPLOAD_TO_MEMORY } else { UPLOAD_TO_MEMORY_WITH_A_TIME };
     assert_upload_costs("small_upload_to_memory_costs_no_call_too_many", &server, expected);
 }
 
@@ -189,11 +190,16 @@ fn in_memory() -> Server {
     Server::with(Site::in_memory(), &format!("workers = 1\nuploads.durability = \"none\"\n{EVERYTHING}"))
 }
 
+/// Asked as the server asks: distributions take later work into older kernels.
 fn times_tell_all_changes() -> bool {
-    let system = nix::sys::utsname::uname().unwrap();
-    let release = system.release().to_str().unwrap();
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map_while(|number| number.parse::<u32>().ok());
-    (numbers.next().unwrap(), numbers.next().unwrap()) >= (6, 13)
+    let file = tempfile::tempfile_in("/dev/shm").unwrap();
+    let change = |_| {
+        file.set_permissions(std::fs::Permissions::from_mode(0o600)).unwrap();
+        let now = file.metadata().unwrap();
+        (now.ctime(), now.ctime_nsec())
+    };
+    let times: Vec<_> = (0..8).map(change).collect();
+    times.is_sorted_by(|earlier, later| earlier < later)
 }
 
 #[test]
@@ -282,9 +288,14 @@ pub(crate) fn calls_of_each(trace: &str, requests: usize) -> Vec<(String, usize)
             *counted.entry(text.split('(').next().unwrap().to_owned()).or_insert(0) += 1;
         }
     }
-    // What housekeeping adds, or one wake for two of them saves, is far less than one for each.
-    let each = counted.into_iter().map(|(name, count)| (name, (count + requests / 2) / requests));
-    each.filter(|(_, count)| *count > 0).collect()
+    let of_each = |(name, count): (String, usize)| {
+        let each = (count + requests / 2) / requests;
+        // How many wakes the outcome of a helper thread and a request share is the scheduler's affair, too.
+        let is_exact = count.abs_diff(each * requests) <= HOUSEKEEPING_ROUNDS;
+        assert!(is_exact || name == "epoll_wait", "{name}: {count} for {requests} requests");
+        (name, each)
+    };
+    counted.into_iter().map(of_each).filter(|(_, each)| *each > 0).collect()
 }
 
 /// The names of the calls between the two marked requests, a round beginning with each wait for events.

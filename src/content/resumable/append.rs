@@ -80,7 +80,7 @@ struct Appending {
 
 impl Appending {
     fn begin(mut self, mut part: Part) -> Worked {
-        self.intent.charge.go_on_from(part.stored);
+        self.intent.charge.go_on_from(part.charged);
         match self.check(&mut part) {
             Ok(()) => {
                 let Self { mut intent, room, .. } = self;

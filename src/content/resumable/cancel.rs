@@ -17,8 +17,8 @@ pub(super) fn cancel(ctx: &Context<'_>, request: &Request<'_>, id: UploadId) -> 
     Ok(Handled::Prepare(Opening::new(place, move |found| {
         Worked::Done(match found {
             Found::Open(part) => {
-                part.remove();
-                Charge::new(quotas, part.stored).give_back();
+                Charge::new(quotas, part.charged).give_back(&part.place);
+                part.place.sync_removal();
                 Ok(Response::new(Status::NO_CONTENT))
             }
             Found::Complete(..) => {

@@ -9,7 +9,6 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 
-use super::charge;
 use super::id::Kind;
 use super::offset::acknowledge;
 use super::part::Part;
@@ -92,8 +91,8 @@ impl Finishing {
         }
         let refusal = mismatch(claim, got, "Nothing was stored, and the upload is given up.");
         Worked::Block(Box::new(move || {
-            part.remove();
-            intent.charge.give_back();
+            intent.charge.give_back(&part.place);
+            part.place.sync_removal();
             Worked::Done(Ok(over(error(&refusal, intent.error_form))))
         }))
     }
@@ -143,9 +142,9 @@ impl Finishing {
 
     fn end_now(mut self: Box<Self>) -> Worked {
         if self.intent.commit.is_none() {
-            return match self.intent.charge.settle(self.part.offset) {
-                Ok(true) => Worked::Done(self.acknowledge()),
-                Ok(false) => Worked::Later(charge::PAUSE, self.end()),
+            return match self.intent.charge.settle(&mut self.part) {
+                Ok(None) => Worked::Done(self.acknowledge()),
+                Ok(Some(pause)) => Worked::Later(pause, self.end()),
                 Err(refusal) => Worked::Done(Err(refusal)),
             };
         }

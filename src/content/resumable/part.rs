@@ -55,8 +55,9 @@ pub(super) struct Part {
     pub(super) file: File,
     /// Where the next byte belongs.
     pub(super) offset: u64,
-    /// How long the file was when it was opened: more than the offset if a wrong end of it does not count.
-    pub(super) stored: u64,
+    /// So much of what was stored when it was opened is in the sums of the quotas: more than the offset if a wrong end of it
+    /// does not count.
+    pub(super) charged: u64,
     /// When it was changed last, in seconds since the epoch.
     pub(super) changed: u64,
 }
@@ -67,7 +68,7 @@ impl Place {
         let failed = |error: io::Error| write_refusal(&error);
         let file = file::create_new(self.folder.as_fd(), &self.id.name(Kind::Part), MODE).map_err(failed)?;
         let changed = self.now.unix_seconds;
-        let part = Part { place: self, record, file, offset: 0, stored: 0, changed };
+        let part = Part { place: self, record, file, offset: 0, charged: 0, changed };
         let made = part.file.try_lock().map_err(io::Error::from).and_then(|()| part.sync());
         match made.and_then(|()| part.write_record()) {
             Ok(()) => Ok(part),
@@ -115,7 +116,8 @@ impl Place {
         }
         Record::mark_wanted(&self.folder, self.id, false);
         let offset = record.counted.unwrap_or(u64::MAX).min(identity.size);
-        Ok(Found::Open(Part { place: self.clone(), record, file, offset, stored: identity.size, changed }))
+        let charged = record.charged.unwrap_or(u64::MAX).min(identity.size);
+        Ok(Found::Open(Part { place: self.clone(), record, file, offset, charged, changed }))
     }
 
     fn find_complete(&self) -> Result<Found, Refusal> {
@@ -139,12 +141,17 @@ impl Place {
     /// Takes away the record, and with it the upload, and then what it is the record of.
     pub(super) fn remove(&self) {
         self.unlink();
+        self.sync_removal();
+    }
+
+    /// Sees to it that a power cut does not bring back what was unlinked.
+    pub(super) fn sync_removal(&self) {
         if self.durability == Durability::Full {
             let _ = self.folder.sync_all();
         }
     }
 
-    /// The same, but a power cut may bring it back.
+    /// Takes it away, but a power cut may bring it back.
     pub(super) fn unlink(&self) {
         for kind in [Kind::Record, Kind::Part] {
             // What can't be removed has no record, or expires with it.
@@ -181,9 +188,14 @@ impl Part {
         self.record.write(&self.place.folder, self.place.id, self.place.durability)
     }
 
+    /// How long the file is.
+    pub(super) fn size(&self) -> io::Result<u64> {
+        Ok(file::identity(&self.file)?.size)
+    }
+
     /// Has an earlier request left bytes behind the end that do not count?
     pub(super) fn has_excess(&self) -> io::Result<bool> {
-        Ok(file::identity(&self.file)?.size > self.offset)
+        Ok(self.size()? > self.offset)
     }
 
     /// Cancels the upload.

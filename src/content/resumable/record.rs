@@ -43,6 +43,9 @@ pub(super) struct Record {
     pub(super) length: Option<u64>,
     /// How much of the content counts, where a wrong end of it must not.
     pub(super) counted: Option<u64>,
+    /// So much of what is stored is in the sums of the quotas, where that is not all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) charged: Option<u64>,
     /// Was it about to become the target? If its content is gone, it has.
     pub(super) is_complete: bool,
 }
@@ -62,6 +65,7 @@ impl Record {
             wanted_digests: lines(FieldName::WantReprDigest),
             length,
             counted: None,
+            charged: None,
             is_complete: false,
         }
     }
@@ -88,9 +92,14 @@ impl Record {
     pub(super) fn read(folder: &File, id: UploadId) -> Option<(Self, Identity)> {
         let file = file::open_entry(folder.as_fd(), id.name(Kind::Record).as_bytes()).ok()?;
         let identity = file::identity(&file).ok().filter(is_ours)?;
+        Self::parse(&file).map(|record| (record, identity))
+    }
+
+    /// Reads what is in a file that may be one.
+    pub(super) fn parse(file: &File) -> Option<Self> {
         let mut bytes = Vec::new();
         file.take(LIMIT_BYTES).read_to_end(&mut bytes).ok()?;
-        serde_json::from_slice(&bytes).ok().map(|record| (record, identity))
+        serde_json::from_slice(&bytes).ok()
     }
 
     /// Asks the holder of the upload to leave, or takes that back. Where modes can't be changed he is waited for.

@@ -90,14 +90,13 @@ impl BodySink for Sink {
         let end = self.part.offset.saturating_add(chunk.len() as u64);
         if self.part.record.length.is_some_and(|length| end > length) {
             // Which of the two the client meant can't be known: the upload is over (draft section 4.4.2).
-            self.part.place.unlink();
-            self.intent.charge.give_back();
+            self.intent.charge.give_back(&self.part.place);
             let detail = "The content goes beyond the length that was told for this upload, which is given up.";
             return Err(inconsistent(detail));
         }
         check_size(&self.intent.limit, self.start, end)?;
         self.room.secure(&self.part.file, end - self.start)?;
-        let flight = self.intent.charge.cover(end, &self.part.place)?;
+        let flight = self.intent.charge.cover(end, &mut self.part)?;
         self.part.append(chunk).map_err(|error| write_refusal(&error))?;
         drop(flight);
         if self.progress.is_due(end) {

@@ -126,6 +126,63 @@ fn parts_count_in_the_quota() {
     assert_eq!(client.request("PUT", "/in/c", &[MORE, "Upload-Length: 1"], b"").status, 507);
 }
 
+/// What the quota's notes say is stored.
+fn sum(server: &Server) -> u64 {
+    let notes = String::from_utf8(server.site.read("in/.fileserv-quota")).unwrap();
+    notes.lines().next().unwrap().trim().parse().unwrap()
+}
+
+/// Sends half of a request of 200,000 bytes while the test, as a count that takes long, has the sums; they are given back when
+/// all of that half is stored, or counted anew by who comes next.
+fn half_an_append_uncharged(server: &Server, address: &str, is_counted_next: bool) -> Client {
+    let notes = server.site.path("in/.fileserv-quota");
+    let locked = std::fs::File::open(&notes).unwrap();
+    locked.lock().unwrap();
+    let before = stored(server, "in");
+    let mut client = server.connect();
+    let fields = [MORE, PARTIAL, "Upload-Offset: 600", "Content-Length: 200000"];
+    client.send(head("PATCH", address, &fields, b"").replace("Content-Length: 0\r\n", ""));
+    client.send([b'x'; 100_000]);
+    until("half of the content is stored", || stored(server, "in") == before + 100_000);
+    assert_eq!(sum(server), before, "though it is not charged");
+    if is_counted_next {
+        std::fs::remove_file(notes).unwrap();
+    }
+    client
+}
+
+/// Content that came while somebody had the sums is charged later, once, however its request ends.
+#[test]
+fn what_was_not_charged_is_not_taken_for_charged() {
+    let server = with("[[quota]]\npath = \"/in/\"\nbytes = 1000000");
+    server.site.write("in/there", [b'x'; 1234]);
+    let mut client = server.connect();
+    for is_counted_next in [false, true] {
+        for end in ["it is finished", "it is gone on with", "it is cancelled"] {
+            let address = begin(&mut client, "/in/a", &[]);
+            assert_eq!(append(&mut client, &address, 0, MORE, &[b'x'; 600]).status, 204);
+            let mut half = half_an_append_uncharged(&server, &address, is_counted_next);
+            if end == "it is finished" {
+                half.send([b'x'; 100_000]);
+                assert_eq!(half.reply("PATCH").status, 204);
+            } else {
+                let at_once = nix::libc::linger { l_onoff: 1, l_linger: 0 };
+                nix::sys::socket::setsockopt(half.stream(), nix::sys::socket::sockopt::Linger, &at_once).unwrap();
+                drop(half);
+            }
+            if end == "it is gone on with" {
+                assert_eq!(offset(&mut client, &address), 100_600);
+                assert_eq!(append(&mut client, &address, 100_600, MORE, b"x").status, 204);
+            }
+            if end != "it is cancelled" {
+                assert_eq!(sum(&server), stored(&server, "in"), "{end}, {is_counted_next}");
+            }
+            assert_eq!(client.request("DELETE", &address, &[], b"").status, 204);
+            assert_eq!((sum(&server), stored(&server, "in")), (1234, 1234), "{end}, {is_counted_next}");
+        }
+    }
+}
+
 /// Many at once, right across workers: all of the quota can be used, and no more of it than that.
 #[test]
 fn parts_of_many_at_once_share_the_quota() {

@@ -1,4 +1,5 @@
-//! Uploads to a disk that hangs: what has come of them waits in little memory, and everybody else goes on.
+//! Content of uploads to a disk that hangs: it waits in little memory, and everybody else goes on. Opening, committing and
+//! removing there has no such promise: as many of those as there are disk threads hold up all others.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -106,11 +107,11 @@ fn content_that_waits_for_a_disk_takes_little_memory() {
 }
 
 #[test]
-fn uploads_that_hang_hold_up_nobody_else() {
+fn content_that_hangs_holds_up_nobody_else() {
     /// More than there are threads of any kind.
     const HANGING: usize = 24;
     static CONTENT: [u8; 200_000] = [b'x'; 200_000];
-    let Some((site, disk)) = site_with_disk("uploads_that_hang_hold_up_nobody_else") else { return };
+    let Some((site, disk)) = site_with_disk("content_that_hangs_holds_up_nobody_else") else { return };
     let server = Server::with(site, &format!("workers = 1\n{EVERYTHING}"));
     let worker = server.workers()[0];
     let mut hanging: Vec<Client> = (0..HANGING).map(|number| begin(&server, number, CONTENT.len())).collect();

@@ -5,7 +5,8 @@ use sha2::Digest;
 
 use super::assert_no_temporaries;
 use crate::common::client::{Reply, head};
-use crate::common::{Client, Server};
+use crate::common::server::EVERYTHING;
+use crate::common::{Client, Server, Site};
 
 /// Of `abc`, from FIPS 180.
 const ABC_256: &str = "sha-256=:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=:";
@@ -149,6 +150,24 @@ fn who_wants_the_digest_of_what_was_stored_gets_it() {
         assert!(etag.starts_with('"'), "and strong");
     }
     assert_eq!(client.request("PUT", "/new", &[], b"abc").field("repr-digest"), None);
+}
+
+/// Also where nothing but the order of two calls gives a file two times that differ.
+#[test]
+fn tag_of_an_upload_to_memory_is_strong_at_once() {
+    const UPLOADS: usize = 500;
+    let config = format!("workers = 1\nuploads.durability = \"none\"\n{EVERYTHING}");
+    let server = Server::with(Site::in_memory(), &config);
+    let mut client = server.connect();
+    for number in 0..UPLOADS {
+        // Of one size, so that only the times tell them apart; replaced and new ones by turns.
+        let target = format!("/{}", number / 2);
+        let put = client.request("PUT", &target, &[], format!("{number:08}").as_bytes());
+        let (etag, got) = (put.field("etag").unwrap(), client.get(&target));
+        assert_eq!(got.body, format!("{number:08}").as_bytes());
+        assert_eq!(got.field("etag"), Some(etag), "{number}");
+        assert!(etag.starts_with('"'), "{number}: {etag}");
+    }
 }
 
 #[test]
