@@ -56,3 +56,17 @@ fn seen<T>(looked: io::Result<T>) -> io::Result<Option<T>> {
 fn counts(name: &[u8]) -> bool {
     !is_temporary(name) && !is_ledger(name) && !UploadId::is_record(name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A count that passed over a folder for want of a descriptor would let in as much again.
+    #[test]
+    fn only_what_is_gone_or_forbidden_is_passed_over() {
+        let [absent, forbidden, broken, exhausted] = [2, 13, 5, 24];
+        let look = |number| seen::<()>(Err(io::Error::from_raw_os_error(number)));
+        assert!([absent, forbidden].map(look).iter().all(|looked| matches!(looked, Ok(None))));
+        assert!([broken, exhausted].map(look).iter().all(Result::is_err));
+    }
+}

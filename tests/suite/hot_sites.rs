@@ -85,8 +85,9 @@ fn a_connection_for_one_request_is_never_watched() {
         }
     });
     let Some(trace) = trace else { return };
-    // A request may come a moment behind its connection, which then is watched after all.
-    let each = calls_of_each(&trace, REQUESTS, REQUESTS / 4);
+    // After some accepts the listener is left to others for a moment; and a request may come a moment behind its
+    // connection.
+    let each = calls_of_each(&trace, REQUESTS, &["epoll_wait", "epoll_ctl", "recvfrom"]);
     let each = each.iter().map(|(name, count)| (name.as_str(), *count)).filter(|(name, _)| *name != "epoll_wait");
     assert_eq!(each.collect::<Vec<_>>(), A_CONNECTION);
 }

@@ -183,6 +183,25 @@ fn what_was_not_charged_is_not_taken_for_charged() {
     }
 }
 
+/// Who counts has a record for a moment only; whoever has it for longer holds up the upload, and not a thread.
+#[test]
+fn who_cant_tell_a_count_of_a_piece_is_told_to_come_again() {
+    let server = with("[[quota]]\npath = \"/in/\"\nbytes = 1000");
+    server.site.write("in/there", "");
+    let mut client = server.connect();
+    let address = begin(&mut client, "/in/a", &[]);
+    assert_eq!(append(&mut client, &address, 0, MORE, b"x").status, 204);
+    let (_, id) = address.split_once("upload=").unwrap();
+    let record = std::fs::File::open(server.site.path(&format!("in/.fileserv-{id}.record"))).unwrap();
+    record.lock().unwrap();
+    let reply = append(&mut client, &address, 1, MORE, b"y");
+    assert_eq!((reply.status, reply.field("retry-after")), (503, Some("1")), "{reply:?}");
+    assert_eq!((sum(&server), stored(&server, "in")), (1, 1));
+    record.unlock().unwrap();
+    assert_eq!(append(&mut server.connect(), &address, 1, MORE, b"y").status, 204);
+    assert_eq!((sum(&server), stored(&server, "in")), (2, 2));
+}
+
 /// Many at once, right across workers: all of the quota can be used, and no more of it than that.
 #[test]
 fn parts_of_many_at_once_share_the_quota() {
