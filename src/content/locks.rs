@@ -44,9 +44,9 @@ pub(super) fn lock_patiently(file: &File) -> io::Result<bool> {
     Ok(false)
 }
 
-/// So often a look tries where there are no quotas, with pauses of about a microsecond. Another worker that makes a small file in memory has the lock for
-/// some ten: to wait for that costs the loop less than the way to a helper thread and back. And who has waited for long
-/// looks rarely: it should not take him luck to find the moment between two others.
+/// So often a look tries where there are no quotas, with pauses of about a microsecond. Another worker that makes a small
+/// file in memory has the lock for some ten: to wait for that costs the loop less than the way to a helper thread and back.
+/// And who has waited for long looks rarely: it should not take him luck to find the moment between two others.
 const TRIES_A_LOOK: u32 = 12;
 const SPINS_A_PAUSE: u32 = 20;
 
