@@ -83,7 +83,7 @@ fn nginx(sendfile: bool, address: SocketAddr, setup: &Setup, scratch: &Path) -> 
         ),
     };
     format!(
-        "daemon off; user nobody nogroup; pid {scratch}/pid; worker_processes {workers}; worker_rlimit_nofile 20000;
+        "daemon off; user nobody nogroup; pid {scratch}/pid; worker_processes {workers}; worker_rlimit_nofile 40000;
          events {{ worker_connections {PEER_CONNECTIONS}; }}
          http {{
              {sending} access_log {log}; server_tokens off; default_type application/octet-stream;
