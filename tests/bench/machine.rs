@@ -39,7 +39,7 @@ fn commit(options: &Options) -> String {
 
 fn version(kind: Kind) -> String {
     let (argument, settings) = match kind {
-        Kind::Nginx => ("-v", "sendfile, tcp_nopush, open_file_cache (20,000 files, believed for 60 s)"),
+        Kind::Nginx => ("-v", "sendfile, tcp_nopush, open_file_cache (15,000 files, believed for 60 s)"),
         Kind::NginxPread => ("-v", "nginx again, with sendfile off and output_buffers 2 128k"),
         Kind::H2o => ("--version", "as it comes"),
         Kind::Lighttpd => ("-v", "sendfile, stat cache \"simple\""),

@@ -83,12 +83,12 @@ fn nginx(sendfile: bool, address: SocketAddr, setup: &Setup, scratch: &Path) -> 
         ),
     };
     format!(
-        "daemon off; user nobody nogroup; pid {scratch}/pid; worker_processes {workers}; worker_rlimit_nofile 40000;
+        "daemon off; user nobody nogroup; pid {scratch}/pid; worker_processes {workers}; worker_rlimit_nofile 20000;
          events {{ worker_connections {PEER_CONNECTIONS}; }}
          http {{
              {sending} access_log {log}; server_tokens off; default_type application/octet-stream;
              keepalive_requests 1000000000; keepalive_timeout 600s;
-             open_file_cache max=20000 inactive=600s; open_file_cache_valid 60s; open_file_cache_errors on;
+             open_file_cache max=15000 inactive=600s; open_file_cache_valid 60s; open_file_cache_errors on;
              server {{ listen {address} backlog=4096; root {root}; {uploads} location / {{ }} }}
          }}\n"
     )
