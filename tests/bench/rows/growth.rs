@@ -2,7 +2,7 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "these are three of the rows")]
 
 use super::Run;
-use super::requests::{CONNECTIONS, cost};
+use super::requests::{CONNECTIONS, cost, floor_reply};
 use crate::client::load::Plan;
 use crate::client::{get, on_core};
 use crate::figures::{Ratio, in_rounds, median};
@@ -33,9 +33,10 @@ pub(super) fn measure(run: &Run<'_>) {
     }
     println!(
         "\nServer CPU a request of 1 KiB in µs as the work grows, all on one core; flat is within 10 % of the step that \
-         is marked.\nnginx (pread) beside it shows what the machine itself adds.\n"
+         is marked.\nBeside it nginx (pread), and the floor, show what the machine itself adds.\n"
     );
-    println!("{:<34}{:>10}  ratio  range{:>29}", "", Kind::Fileserv.name(), Kind::NginxPread.name());
+    let [ours, theirs, floor] = [Kind::Fileserv, Kind::NginxPread, Kind::Floor].map(Kind::name);
+    println!("{:<34}{ours:>10}  ratio  range{theirs:>29}  ratio{floor:>10}  ratio", "");
     for row in wanted {
         let steps = match row {
             Row::Connections => connections(run),
@@ -55,7 +56,11 @@ fn print(run: &Run<'_>, steps: &[Step]) {
             on_core(0, || cost(server, &step.plan, step.connections, run.sample()))
         })
     };
-    let (ours, theirs) = (of(Kind::Fileserv), of(Kind::NginxPread));
+    let ours = of(Kind::Fileserv);
+    let mut beside = vec![of(Kind::NginxPread)];
+    if steps.iter().all(|step| !step.setup.reply.is_empty()) {
+        beside.push(of(Kind::Floor));
+    }
     let mark = (steps.len() - 1) / 2;
     for (index, step) in steps.iter().enumerate() {
         let mut line = format!("{:<34}{:>10}", step.name, short(median(&ours[index])));
@@ -67,15 +72,22 @@ fn print(run: &Run<'_>, steps: &[Step]) {
             let figures = format!("{ratio}  {verdict}");
             line += &format!("  {figures:<28}");
         }
-        let ratio = Ratio::of(&theirs[index], &theirs[mark]).middle;
-        println!("{line}{:>10}  {ratio:.2}", short(median(&theirs[index])));
+        for theirs in &beside {
+            let ratio = Ratio::of(&theirs[index], &theirs[mark]).middle;
+            line += &format!("{:>10}  {ratio:<5.2}", short(median(&theirs[index])));
+        }
+        println!("{}", line.trim_end());
     }
 }
 
 fn connections(run: &Run<'_>) -> Vec<Step> {
     let step = |connections: usize| Step {
         name: format!("{connections} connections, all of them ask"),
-        setup: Setup { connections: MANY_CONNECTIONS + CONNECTIONS, ..Setup::new(run.site.root()) },
+        setup: Setup {
+            connections: MANY_CONNECTIONS + CONNECTIONS,
+            reply: floor_reply(Row::OneKib, &run.site),
+            ..Setup::new(run.site.root())
+        },
         plan: one_kib(vec![get("/1k", "")]),
         connections,
     };

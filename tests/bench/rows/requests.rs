@@ -141,7 +141,7 @@ fn check(row: Row, server: &Running, request: &[u8], statuses: &[u16], length: O
 }
 
 /// An answer as short as the row allows.
-fn floor_reply(row: Row, site: &Site) -> Vec<u8> {
+pub(super) fn floor_reply(row: Row, site: &Site) -> Vec<u8> {
     let (status, fields, length) = match row {
         Row::TenKib => ("200 OK", "", 10 << 10),
         Row::HundredKib => ("200 OK", "", 100 << 10),
