@@ -183,3 +183,27 @@ fn catch_up(ledgers: &mut Ledgers<'_>, counted: u64, part: &mut Part) -> Result<
 fn flight_refusal(error: &io::Error) -> Refusal {
     if error.kind() == io::ErrorKind::WouldBlock { refuse_uncounted() } else { write_refusal(error) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+
+    /// Each try would take a thread for as long as a count waits for the piece that hangs.
+    #[test]
+    fn a_count_that_is_held_up_is_no_lock_to_try_again_at_once() {
+        let root = tempfile::tempdir().unwrap();
+        let [part, record] = ["part", "record"].map(|kind| root.path().join(format!(".fileserv-{:032}.{kind}", 1)));
+        std::fs::write(part, "stored").unwrap();
+        let piece = File::create(record).unwrap();
+        piece.lock().unwrap();
+        let quotas = Quotas::for_test(File::open(root.path()).unwrap(), 100);
+        let mut held_up_until = None;
+        assert!(try_lock(&quotas, &mut held_up_until, TRIES_A_PIECE).unwrap().is_none());
+        assert!(held_up_until.is_some());
+        piece.unlock().unwrap();
+        let mut later = Instant::now().checked_add(Duration::from_secs(3600));
+        assert!(try_lock(&quotas, &mut later, TRIES_A_PIECE).unwrap().is_none(), "nobody counts before that");
+        assert!(try_lock(&quotas, &mut None, TRIES_A_PIECE).unwrap().is_some());
+    }
+}
