@@ -27,6 +27,8 @@ pub(super) struct Pulse {
     still: Duration,
     /// What was counted before this worker came.
     requests_before: u64,
+    /// Was it killed for that already?
+    is_killed: bool,
 }
 
 impl Pulse {
@@ -148,12 +150,14 @@ impl Generation {
             seen.is_well &= worker.pulse.still < STILL_LIMIT;
             if worker.pulse.still >= hang {
                 let (pid, clues) = (worker.pid, clues(worker.pid));
-                let words = format_args!("worker {pid} hangs: its heart stands still for {hang:?}; killed. {clues}");
-                self.offer.logs.error(Level::Error, words);
+                let words = match worker.pulse.is_killed {
+                    false => format!("hangs: its heart stands still for {hang:?}; killed. {clues}"),
+                    true => format!("was killed {hang:?} ago, and the kernel doesn't let it go; killed again. {clues}"),
+                };
+                self.offer.logs.error(Level::Error, format_args!("worker {pid} {words}"));
                 process::kill(worker.pid);
-                seen.hung += 1;
-                // One that the kernel doesn't let go yet is killed once more after the same time.
-                worker.pulse.still = Duration::ZERO;
+                seen.hung += u64::from(!worker.pulse.is_killed);
+                worker.pulse = Pulse { still: Duration::ZERO, is_killed: true, ..worker.pulse };
             }
         }
         seen.retired = u64::from(self.retire_one(boards, now));
