@@ -15,7 +15,7 @@ use super::folders::Ancestors;
 use super::locks::{Held, Locks};
 use super::page::link;
 use super::quota::Quotas;
-use super::served::refuse_exhausted;
+use super::served::{refuse_exhausted, tell_operator};
 use super::syncs::FolderSyncs;
 use super::target::{Rules, current, split};
 use super::temporary::Temporary;
@@ -32,16 +32,20 @@ const QUICKLY_GIVEN_UP_BYTES: u64 = 1 << 20;
 /// The refusal for a failed write, the same wherever it fails.
 pub(super) fn write_refusal(error: &io::Error) -> Refusal {
     let (status, detail) = match WriteFailure::of(error) {
-        WriteFailure::Exhausted => return refuse_exhausted(),
+        WriteFailure::Exhausted => return refuse_exhausted().because_of(error),
         WriteFailure::NoRoom => (Status::INSUFFICIENT_STORAGE, "There is not enough room for this file."),
         WriteFailure::TooLarge => (Status::CONTENT_TOO_LARGE, "The file system takes no file of this size."),
         WriteFailure::Forbidden => (Status::FORBIDDEN, "The server has no right to write here."),
         // Both only in a race: somebody else made, removed or moved what was looked at a moment ago.
-        WriteFailure::Taken => (Status::PRECONDITION_FAILED, "Somebody else has just made this file."),
-        WriteFailure::Absent => (Status::CONFLICT, "The folder of this file does not exist any more."),
+        WriteFailure::Taken => {
+            return Refusal::new(Status::PRECONDITION_FAILED, "Somebody else has just made this file.");
+        }
+        WriteFailure::Absent => {
+            return Refusal::new(Status::CONFLICT, "The folder of this file does not exist any more.");
+        }
         WriteFailure::Broken => (Status::INTERNAL_SERVER_ERROR, "The file could not be stored."),
     };
-    Refusal::new(status, detail)
+    Refusal::new(status, detail).because_of(error)
 }
 
 /// The refusal where the change of the file at this path was made, but could not be brought to stable storage. What was
@@ -102,6 +106,12 @@ impl Commit {
     /// What will make the file at this decoded path.
     pub(super) fn of(ctx: &Context<'_>, path: &[u8], rules: Rules) -> Result<Self, Refusal> {
         Ok(Self { quotas: Quotas::of(ctx, path)?, ..Self::without_quotas(ctx, path, rules)? })
+    }
+
+    /// What tells the operator why it failed, after its end.
+    pub(super) fn teller(&self) -> impl FnOnce(&Refusal) + Send + use<> {
+        let (logs, path) = (self.logs.clone(), self.path.clone());
+        move |refusal| tell_operator(&logs, Some(&path), refusal)
     }
 
     /// The same where the folder is not there yet; the quotas are filled in when it is.

@@ -66,7 +66,7 @@ pub use resumable::{
     UPLOAD_METHODS, UploadId, begins_upload, create as begin_upload, offer as offer_uploads, resume as resume_upload,
 };
 pub use sendfile::sendfile;
-pub use served::{is_hidden, refuse_open};
+pub use served::{is_hidden, refuse_open, tell_operator};
 pub use sha256::{sha256, sha256_of_file};
 pub use stats::stats;
 pub use syncs::FolderSyncs;

@@ -3,6 +3,7 @@
 
 use std::io;
 
+use crate::log::Logs;
 use crate::message::{FieldName, Refusal, Status, Value};
 use crate::sys::failure::OpenFailure;
 
@@ -24,11 +25,19 @@ pub fn is_hidden(path: &[u8]) -> bool {
 /// The refusal for a file or folder that couldn't be opened beneath the root.
 #[must_use]
 pub fn refuse_open(error: &io::Error) -> Refusal {
-    match OpenFailure::of(error) {
-        OpenFailure::Absent => Refusal::not_found(),
+    let refusal = match OpenFailure::of(error) {
+        OpenFailure::Absent => return Refusal::not_found(),
         OpenFailure::Forbidden => Refusal::new(Status::FORBIDDEN, "The server is not permitted to read this."),
         OpenFailure::Exhausted => refuse_exhausted(),
         OpenFailure::Broken => Refusal::new(Status::INTERNAL_SERVER_ERROR, "The server can't read this."),
+    };
+    refusal.because_of(error)
+}
+
+/// Tells who runs the server what is behind a refusal, if that is something with the machine: the client can't mend it.
+pub fn tell_operator(logs: &Logs, request: Option<&[u8]>, refusal: &Refusal) {
+    if let Some(number) = refusal.os_error {
+        logs.refused(request, refusal.status.code(), &refusal.detail, &io::Error::from_raw_os_error(number));
     }
 }
 

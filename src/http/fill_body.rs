@@ -40,6 +40,7 @@ pub fn handle_request(ctx: &mut Context<'_>, request: &Request<'_>, audience: &A
 
 /// Answers a request that is refused before it is known what it wants: by whom it says it comes from.
 pub fn refuse_request(ctx: &Context<'_>, request: &Request<'_>, refusal: &Refusal) -> Handled {
+    content::tell_operator(ctx.logs, Some(&request.path), refusal);
     let mut handled = Handled::Reply(refuse(request, refusal));
     show(ctx, request, &mut handled);
     handled

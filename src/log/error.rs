@@ -4,6 +4,7 @@
 //! A line reads `fileserv[PID]: LEVEL: message`. Only a regular file gets the time before it (RFC 3339, UTC): a
 //! terminal is read now, and the journal and syslog write their own. To the journal the level is also told as `<N>`.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -56,6 +57,8 @@ pub(super) struct ErrorLog {
     lost: AtomicU64,
     /// All lines lost.
     drops: AtomicU64,
+    /// The second in which a refused request was told of, and how many were not since.
+    refused: (AtomicU64, AtomicU64),
 }
 
 /// What stands before `fileserv[PID]`.
@@ -73,7 +76,13 @@ impl ErrorLog {
             Sink::Output(output) if is_journal(output) => Head::Priority,
             Sink::Off | Sink::Output(_) | Sink::Syslog(_) => Head::Nothing,
         };
-        Self { sink, head, lost: AtomicU64::new(0), drops: AtomicU64::new(0) }
+        Self {
+            sink,
+            head,
+            lost: AtomicU64::new(0),
+            drops: AtomicU64::new(0),
+            refused: <(AtomicU64, AtomicU64)>::default(),
+        }
     }
 
     pub(super) fn sink(&self) -> &Sink {
@@ -102,6 +111,23 @@ impl ErrorLog {
         if outcome.is_err() {
             self.lost.fetch_add(lost + 1, Relaxed);
             self.drops.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Tells of a request that was refused because of an error of the system: one in a second, since clients can cause as
+    /// many as they like.
+    pub(super) fn refused(&self, request: Option<&[u8]>, status: u16, detail: &str, error: &io::Error) {
+        let (second, left_out) = &self.refused;
+        let now = unix_seconds();
+        if second.swap(now, Relaxed) == now {
+            left_out.fetch_add(1, Relaxed);
+            return;
+        }
+        let what = request.map_or(Cow::Borrowed("an upload"), String::from_utf8_lossy);
+        let level = if status == 500 { Level::Error } else { Level::Warning };
+        match left_out.swap(0, Relaxed) {
+            0 => self.line(level, format_args!("{what}: {status}: {detail} {error}")),
+            more => self.line(level, format_args!("{what}: {status}: {detail} {error} (and {more} not told of)")),
         }
     }
 
@@ -189,6 +215,29 @@ mod tests {
         let expected =
             format!("fileserv[{pid}]: info: three (2 lines before this one were lost)\nfileserv[{pid}]: info: four\n");
         assert_eq!(String::from_utf8_lossy(&pipe[..length]), expected);
+    }
+
+    #[test]
+    fn refused_requests_are_told_of_once_a_second_and_counted() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let log = ErrorLog::new(Sink::Output(Output::inherit(writer.as_fd()).unwrap()));
+        let error = io::Error::from_raw_os_error(5);
+        for _ in 0..100 {
+            log.refused(Some(b"/a\nb"), 500, "It could not be stored.", &error);
+        }
+        drop((log.refused.0.swap(0, Relaxed), writer));
+        log.refused(None, 403, "No.", &error);
+        drop(log);
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        let pid = std::process::id();
+        let first = "error: /a\\x0Ab: 500: It could not be stored. Input/output error (os error 5)";
+        assert!(text.starts_with(&format!("fileserv[{pid}]: {first}\n")), "{text}");
+        assert!(text.lines().last().unwrap().contains("warning: an upload: 403: No. Input/output"), "{text}");
+        let left_out = text
+            .lines()
+            .filter_map(|line| line.split_once("(and ")?.1.split_once(" not told of)")?.0.parse::<usize>().ok());
+        assert_eq!(left_out.sum::<usize>() + text.lines().count(), 101, "{text}");
     }
 
     #[test]

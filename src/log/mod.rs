@@ -135,6 +135,12 @@ impl Logs {
         self.0.error.line(level, message);
     }
 
+    /// Tells of a request that was refused because of an error of the system, with its path or request line if that is
+    /// known: one in a second, and how many there were besides.
+    pub fn refused(&self, request: Option<&[u8]>, status: u16, detail: &str, error: &io::Error) {
+        self.0.error.refused(request, status, detail, error);
+    }
+
     /// How many lines of the error log were lost since it was opened.
     #[must_use]
     pub fn error_drops(&self) -> u64 {

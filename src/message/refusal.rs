@@ -1,6 +1,7 @@
 //! The error of the whole line: a status, the reason in words, and what the answer must add.
 
 use std::borrow::Cow;
+use std::io;
 
 use super::{FieldName, Method, MethodSet, Status, Value, Verbs};
 
@@ -19,6 +20,8 @@ pub struct Refusal {
     pub ends_connection: bool,
     /// Rights of which any one would have let it be served; none if rights are not what it lacks.
     pub lacks: Verbs,
+    /// The number of the system's error that is behind it, which concerns the operator and not the client.
+    pub os_error: Option<i32>,
 }
 
 /// The kind of a problem (RFC 9457 section 3.1.1), as far as it has one of its own: those that resumable uploads define.
@@ -45,7 +48,7 @@ impl Refusal {
     #[must_use]
     pub fn new(status: Status, detail: impl Into<Cow<'static, str>>) -> Self {
         let (detail, problem) = (detail.into(), Problem::Blank);
-        Self { status, detail, field: None, problem, ends_connection: false, lacks: Verbs::NONE }
+        Self { status, detail, field: None, problem, ends_connection: false, lacks: Verbs::NONE, os_error: None }
     }
 
     /// A refusal of bytes whose framing can't be trusted (RFC 9112 section 9.6): the answer closes.
@@ -64,6 +67,13 @@ impl Refusal {
     #[must_use]
     pub fn with_field(mut self, name: FieldName, value: Value) -> Self {
         self.field = Some((name, value));
+        self
+    }
+
+    /// The same, because of this error of the system.
+    #[must_use]
+    pub fn because_of(mut self, error: &io::Error) -> Self {
+        self.os_error = error.raw_os_error();
         self
     }
 

@@ -109,6 +109,7 @@ impl Connection {
         match finish {
             Finish::Reply(Ok(mut response)) => self.reply_and_linger(&mut response, facts, request, head, desk),
             Finish::Reply(Err(refusal)) => {
+                content::tell_operator(&desk.logs, Some(&request.path), &refusal);
                 let mut response = content::error(&refusal, ErrorForm::of(request.fields));
                 self.reply_and_linger(&mut response, facts, request, head, desk)
             }

@@ -47,7 +47,11 @@ impl Connection {
     /// Answers a request whose bytes are gone.
     pub(super) fn answer(&mut self, asked: &Asked, answer: Result<Response, Refusal>, desk: &mut Desk) -> Flow {
         let answer = answer.map_err(|refusal| asked.facts.audience.ask_for_user(refusal));
-        let mut response = answer.unwrap_or_else(|refusal| content::error(&refusal, asked.error_form));
+        let mut response = answer.unwrap_or_else(|refusal| {
+            let line = asked.for_log.as_ref().and_then(|words| words.line(NOTHING_KNOWN).request);
+            content::tell_operator(&desk.logs, line, &refusal);
+            content::error(&refusal, asked.error_form)
+        });
         let facts = Facts { keep_alive: asked.facts.keep_alive && !desk.is_draining, ..asked.facts };
         let line = || asked.for_log.as_ref().map(|words| words.line(NOTHING_KNOWN));
         self.reply(&mut response, facts, || asked.error_form, Then::Linger, line, desk)

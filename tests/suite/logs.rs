@@ -56,6 +56,32 @@ fn no_request_forges_a_line() {
     }
 }
 
+/// A client is told what it can use; what is wrong with the machine is for the operator.
+#[test]
+fn error_of_the_system_behind_a_refusal_is_in_the_error_log() {
+    let server = logged();
+    let closed = |name: &str, mode| {
+        server.site.write(name, "content");
+        std::fs::set_permissions(server.site.path(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    closed("secret", 0o000);
+    closed("closed/file", 0o644);
+    std::fs::set_permissions(server.site.path("closed"), std::fs::Permissions::from_mode(0o555)).unwrap();
+    let told = |words: &str| lines(&server, "error.log").iter().any(|line| line.contains(words));
+    let mut client = server.connect();
+    // One in a second is told, by each worker.
+    until("a file that may not be read is told of", || {
+        assert_eq!(client.get("/secret").status, 403);
+        told("warning: /secret: 403: The server is not permitted to read this. Permission denied (os error 13)")
+    });
+    until("an upload that can't be stored is told of", || {
+        assert_eq!(client.request("PUT", "/closed/new", &[], b"x").status, 403);
+        told("403: The server has no right to write here. Permission denied (os error 13)")
+    });
+    assert_eq!(server.connect().get("/nothing").status, 404);
+    assert!(!told("/nothing"), "what is the client's own affair is not told");
+}
+
 #[test]
 fn rotation_loses_no_line() {
     let server = logged();
