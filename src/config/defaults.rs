@@ -50,8 +50,9 @@ impl Default for Config {
             },
             limits: Limits::default(),
             timeouts: Timeouts::default(),
-            // A worker's share: ten thousand small pages. A digest costs about 250 bytes.
-            cache: Cache { bytes: 64 * MIB, file_bytes: 128 * KIB, digests: 4096 },
+            // A worker's share: ten thousand small pages. From about 32 KiB on it costs the kernel less to send a file's
+            // own pages than to copy its bytes once more. A digest costs about 250 bytes.
+            cache: Cache { bytes: 64 * MIB, file_bytes: 32 * KIB, digests: 4096 },
             log: Log { access: LogTarget::Off, error: LogTarget::Stderr },
         }
     }

@@ -15,12 +15,15 @@ use super::files::is_settled;
 use super::watch::{Proof, Watch, is_absent};
 use super::{ENCODED_KEY, Now};
 use crate::message::{Body, OpenFile, Prepared, Response};
-use crate::sys::failure;
 use crate::sys::file::{Identity, open_beneath};
 use crate::sys::watcher::Watcher;
+use crate::sys::{failure, limits};
 
-/// Large files that are kept open. They cost a descriptor each, and the room of one that was removed.
-const OPEN_FILES: NonZeroUsize = NonZeroUsize::new(64).unwrap();
+/// Large files that are kept open: the pictures of a page that many look at. They cost a descriptor each, and the room of
+/// one that was removed.
+const OPEN_FILES: NonZeroUsize = NonZeroUsize::new(512).unwrap();
+/// What part of the files that a worker may have open; the others are for clients.
+const SHARE_OF_FILES: usize = 8;
 /// Names of no file that are kept; more than a site links to in vain, and too few for a scanner to fill the memory.
 const MISSING_NAMES: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
 /// Longer ones are looked for each time.
@@ -71,7 +74,7 @@ impl Cache {
     pub fn new(config: &crate::config::Cache) -> Self {
         Self {
             small: LruCache::unbounded_with_hasher(RandomState::default()),
-            large: bounded(OPEN_FILES),
+            large: bounded(open_files()),
             missing: bounded(MISSING_NAMES),
             bytes: 0,
             bytes_limit: config.bytes,
@@ -264,6 +267,11 @@ fn bounded<V>(limit: NonZeroUsize) -> Map<V> {
 fn push_key(root: BorrowedFd<'_>, key_of_root: &[u8], key: &mut Vec<u8>) {
     key.extend_from_slice(&root.as_raw_fd().to_ne_bytes());
     key.extend_from_slice(key_of_root);
+}
+
+/// How many files may be kept open.
+fn open_files() -> NonZeroUsize {
+    NonZeroUsize::new(limits::open_files() / SHARE_OF_FILES).map_or(NonZeroUsize::MIN, |some| some.min(OPEN_FILES))
 }
 
 /// What an entry costs: its parts, and about what the map and the allocator add.

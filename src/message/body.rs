@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::{Digests, Fields, Interim, Label, Receive, Refusal, Response};
@@ -158,19 +159,42 @@ pub struct Prepared {
 pub struct OpenFile {
     file: File,
     label: Option<Label>,
+    /// What the replies with it have found out about its place in memory.
+    pub seen: Seen,
+}
+
+/// Up to where a file was in memory when somebody last looked, and when that was. Only one thread looks.
+#[derive(Debug, Default)]
+pub struct Seen {
+    until: AtomicU64,
+    at_ms: AtomicU64,
+}
+
+impl Seen {
+    /// All before `until` was in memory at this time.
+    pub fn note(&self, until: u64, at_ms: u64) {
+        self.until.store(until, Relaxed);
+        self.at_ms.store(at_ms, Relaxed);
+    }
+
+    /// What was noted last: up to where, and when; zeros if nothing was.
+    #[must_use]
+    pub fn last(&self) -> (u64, u64) {
+        (self.until.load(Relaxed), self.at_ms.load(Relaxed))
+    }
 }
 
 impl OpenFile {
     /// A file that is sent more than once.
     #[must_use]
     pub fn labelled(file: File, label: Label) -> Self {
-        Self { file, label: Some(label) }
+        Self { file, label: Some(label), seen: Seen::default() }
     }
 }
 
 impl From<File> for OpenFile {
     fn from(file: File) -> Self {
-        Self { file, label: None }
+        Self { file, label: None, seen: Seen::default() }
     }
 }
 

@@ -23,7 +23,9 @@ mod visitor;
 
 pub use accept::Accept;
 pub use accept_encoding::{AcceptEncoding, Coding};
-pub use body::{Body, BodySink, BodySource, Finish, Job, OpenFile, PIECE_BYTES, Prepared, Progress, Work, Worked};
+pub use body::{
+    Body, BodySink, BodySource, Finish, Job, OpenFile, PIECE_BYTES, Prepared, Progress, Seen, Work, Worked,
+};
 pub use date::{HttpDate, IMF_FIXDATE_BYTES};
 pub use digest::{Algorithm, Claim, Claims, Digest, Digests, Hasher, wanted};
 pub use etag::ETag;

@@ -107,9 +107,9 @@ pub enum StartError {
     },
 }
 
-/// Descriptors of a worker besides its connections and their files, and the roots: logs, listeners, helper threads'
-/// wake-ups; generously.
-const OTHER_FILES: usize = 256;
+/// Descriptors of a worker besides its connections and their files, and the roots: files that the cache keeps open, logs,
+/// listeners, helper threads' wake-ups; generously.
+const OTHER_FILES: usize = 768;
 
 /// Serves what `source` says until it is told to stop. The exit code is 0 after a stop, 1 when service could not begin.
 #[doc(alias = "server_start")]

@@ -19,6 +19,12 @@ pub fn allow_open_files(wanted: u64) -> io::Result<u64> {
     Ok(hard)
 }
 
+/// How many files this process may have open.
+#[must_use]
+pub fn open_files() -> usize {
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| usize::try_from(soft).unwrap_or(usize::MAX))
+}
+
 /// No core is ever written: it would hold what clients sent, and be written outside the seal.
 ///
 /// # Errors
@@ -55,6 +61,7 @@ mod tests {
             let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
             assert_eq!(allow_open_files(1).unwrap(), hard);
             assert_eq!(getrlimit(Resource::RLIMIT_NOFILE).unwrap(), (hard, hard));
+            assert_eq!(open_files() as u64, hard);
             forbid_core().unwrap();
             assert_eq!(getrlimit(Resource::RLIMIT_CORE).unwrap(), (0, 0));
             ExitCode::SUCCESS

@@ -1,7 +1,8 @@
 //! Which bytes of the file that a connection sends are in memory: asked seldom, as each answer holds for many turns.
 //! Process: worker, sealed. Blocks: never.
 
-use crate::sys::page_cache::Residence;
+use crate::message::OpenFile;
+use crate::sys::page_cache::{self, Residence};
 
 /// What one answer covers where all of it is in memory.
 const STRETCH_BYTES: usize = 1024 * 1024;
@@ -10,6 +11,29 @@ const BEGIN_BYTES: usize = 256 * 1024;
 /// For how long an answer is believed: many turns where few send files. Where thousands do, and one has its next turn
 /// late, the kernel may have forgotten the file by then.
 const BELIEVED_MS: u64 = 20;
+
+/// Asks where bytes of a file are, unless another reply with it has asked within the last moment: many clients that want
+/// the same page would else ask twice a request. What is told here may be so old that it is believed for twice as long.
+pub(super) fn residence(file: &OpenFile, offset: u64, count: usize, begins: bool, monotonic_ms: u64) -> Residence {
+    let (until, asked_ms) = file.seen.last();
+    if until == NEAR {
+        return Residence::Near;
+    }
+    let end = offset.saturating_add(count as u64);
+    if end <= until && monotonic_ms.saturating_sub(asked_ms) <= BELIEVED_MS {
+        return Residence::Memory { goes_on: end < until };
+    }
+    let answer = page_cache::residence(file, offset, count, begins);
+    match answer {
+        Residence::Memory { .. } if offset == 0 => file.seen.note(end, monotonic_ms),
+        Residence::Near => file.seen.note(NEAR, monotonic_ms),
+        Residence::Memory { .. } | Residence::Begins | Residence::Elsewhere => {}
+    }
+    answer
+}
+
+/// Where a file ends that nobody need ask about.
+const NEAR: u64 = u64::MAX;
 
 /// What is known, for one body.
 #[derive(Debug, Default)]
@@ -124,6 +148,20 @@ mod tests {
         let pages = Pages::new(0..MIB + BEGIN_BYTES as u64);
         assert_eq!(pages.send(STRETCH_BYTES, 2 * MIB), [STRETCH_BYTES, BEGIN_BYTES]);
         assert_eq!(pages.asked.borrow().last(), Some(&(MIB + BEGIN_BYTES as u64, STRETCH_BYTES - BEGIN_BYTES, false)));
+    }
+
+    #[test]
+    fn replies_with_one_file_ask_once_in_a_moment() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(100).unwrap();
+        std::io::Read::read(&mut &file, &mut [0; 100]).unwrap();
+        let file = OpenFile::from(file);
+        let is_there = |offset, count, now| residence(&file, offset, count, false, now) != Residence::Elsewhere;
+        assert!(is_there(0, 100, 5), "asked");
+        file.set_len(0).unwrap();
+        assert!(is_there(0, 100, 5 + BELIEVED_MS) && is_there(10, 90, 5 + BELIEVED_MS), "believed");
+        assert!(file.seen.last() == (NEAR, 5) || !is_there(10, 91, 5), "never asked for");
+        assert!(file.seen.last() == (NEAR, 5) || !is_there(0, 100, 6 + BELIEVED_MS), "too old");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::close_reason::CloseReason;
 use super::connection::{Connection, Flow, State};
 use super::desk::Desk;
 use super::exchange::{Sending, Then};
+use super::in_memory;
 use super::transport::Transferred;
 use crate::message::{Body, PIECE_BYTES};
 use crate::sys::page_cache;
@@ -192,7 +193,7 @@ impl Connection {
         if desk.turn_left_bytes == 0 {
             return Flow::Yield;
         }
-        let residence = |offset, count, begins| page_cache::residence(file, offset, count, begins);
+        let residence = |offset, count, begins| in_memory::residence(file, offset, count, begins, desk.monotonic_ms);
         let ready = sending.in_memory.ready(residence, *offset, *length, desk.turn_left_bytes, desk.monotonic_ms);
         let Some(share) = ready else { return self.fetch(desk) };
         match self.transport.send_file(file, *offset, share) {

@@ -3,36 +3,43 @@
 
 use super::hot_path::{FROM_THE_CACHE, assert_each_costs, calls_of_each, traced};
 use crate::common::server::EVERYTHING;
-use crate::common::{Client, Server, Site};
+use crate::common::{Client, Server, Site, until};
 
 const REQUESTS: usize = 200;
+/// How many files of 4 KiB there are.
 const MANY: usize = 64;
 
 /// A file of more than 16 KiB is not copied behind its head.
 const BEHIND_ITS_HEAD: &[&str] = &["epoll_wait", "recvfrom", "read", "writev"];
+/// One of more than 32 KiB is not kept in memory: its pages are the kernel's.
+const FROM_ITS_PAGES: &[&str] = &["epoll_wait", "recvfrom", "read", "sendto", "sendfile"];
 /// What a wake has answered is written to the log at its end, many lines in one call.
 const LOGGED: &[&str] = &["epoll_wait", "recvfrom", "read", "sendto", "write"];
 /// A connection that brings its only request with it is never watched; it is answered in the wake that accepts it. How
 /// many such a wake finds, is the scheduler's affair.
 const A_CONNECTION: &[(&str, usize)] = &[("accept4", 1), ("close", 1), ("read", 1), ("recvfrom", 1), ("writev", 1)];
 
-/// A server with these files of 4, 10 and 100 KiB, which one worker has all had in its hands before.
+/// A server with these files of 4, 10, 20 and 100 KiB, which one worker has all had in its hands before.
 fn warm_server(config: &str) -> Server {
     let site = Site::sample();
     for number in 0..MANY {
         site.write(&format!("many/{number}.txt"), "x".repeat(4096));
     }
-    site.write("10k.txt", "x".repeat(10 * 1024));
-    site.write("100k.txt", "x".repeat(100 * 1024));
+    for kib in [10, 20, 100] {
+        site.write(&format!("{kib}k.txt"), "x".repeat(kib * 1024));
+    }
     site.settle();
     let server = Server::with(site, &format!("workers = 1\n{config}{EVERYTHING}"));
     let mut client = server.connect();
-    // The first time it is read, the second it is watched.
-    for _ in 0..2 {
-        (0..MANY).map(many).chain(["/10k.txt".to_owned(), "/100k.txt".to_owned()]).for_each(|target| {
-            assert_eq!(client.get(&target).status, 200);
-        });
-    }
+    let others = ["/10k.txt", "/20k.txt", "/100k.txt"].map(str::to_owned);
+    let targets: Vec<String> = (0..MANY).map(many).chain(others).collect();
+    // The first time it is read, then compared; when that was three times in one second, it is watched.
+    until("all files are watched", || {
+        for target in targets.iter().flat_map(|target| [target; 4]) {
+            assert_eq!(client.get(target).status, 200);
+        }
+        server.stats()["cache_watched"].as_u64().is_some_and(|watched| watched >= targets.len() as u64 + 2)
+    });
     server
 }
 
@@ -54,9 +61,38 @@ fn ten_kilobytes_cost_no_more_than_one() {
 }
 
 #[test]
-fn a_hundred_kilobytes_go_out_behind_their_head() {
-    let get = |client: &mut Client, _| assert_eq!(client.get("/100k.txt").body.len(), 100 * 1024);
-    assert_costs("a_hundred_kilobytes_go_out_behind_their_head", &warm_server(""), 1, BEHIND_ITS_HEAD, get);
+fn twenty_kilobytes_go_out_behind_their_head() {
+    let get = |client: &mut Client, _| assert_eq!(client.get("/20k.txt").body.len(), 20 * 1024);
+    assert_costs("twenty_kilobytes_go_out_behind_their_head", &warm_server(""), 1, BEHIND_ITS_HEAD, get);
+}
+
+#[test]
+fn a_hundred_kilobytes_are_sent_from_the_pages_of_their_file() {
+    const TEST: &str = "a_hundred_kilobytes_are_sent_from_the_pages_of_their_file";
+    let server = warm_server("");
+    let trace = traced(TEST, &server, |client| {
+        (0..REQUESTS).for_each(|_| assert_eq!(client.get("/100k.txt").body.len(), 100 * 1024));
+    });
+    let Some(trace) = trace else { return };
+    // Whether they are in memory is asked every few milliseconds.
+    assert_each_costs(TEST, &trace.without("preadv2"), REQUESTS, 1, FROM_ITS_PAGES);
+}
+
+#[test]
+fn replies_of_one_moment_ask_once_whether_their_file_is_in_memory() {
+    let server = warm_server("cache.file_bytes = 1024\n");
+    let trace = traced("replies_of_one_moment_ask_once_whether_their_file_is_in_memory", &server, |client| {
+        for _ in 0..REQUESTS {
+            client.send("GET /20k.txt HTTP/1.1\r\nHost: a\r\n\r\n".repeat(2));
+            (0..2).for_each(|_| assert_eq!(client.reply("GET").body.len(), 20 * 1024));
+        }
+    });
+    let Some(trace) = trace else { return };
+    // The clock of the loop stands still within a wake, so the second reply of each has an answer that is not too old.
+    let calls = ["epoll_wait", "recvfrom", "read", "sendto", "sendfile", "sendto", "sendfile"];
+    assert_each_costs("two replies", &trace.without("preadv2"), REQUESTS, 1, &calls);
+    let asks_again = |wake: &&str| wake.split(" sendfile(").skip(1).any(|reply| reply.contains(" preadv2("));
+    assert_eq!(trace.wakes().filter(asks_again).count(), 0);
 }
 
 #[test]
