@@ -52,7 +52,13 @@ pub(super) struct Proof {
     heard: Option<Heard>,
     /// The second in which that was, or in which it was tried in vain to watch it.
     second: u64,
+    /// How often a file that is not watched was compared in that second.
+    comparisons: u8,
 }
+
+/// A file is watched when it is compared so often in one second. A mark spares the comparisons behind the first of each
+/// second, and costs as much as six of them: for a file that is asked for once a second it would never pay.
+const COMPARISONS_BEFORE_MARK: u8 = 3;
 
 impl Watch {
     pub(super) fn new(watcher: Option<Watcher>) -> Self {
@@ -151,13 +157,20 @@ impl Watch {
         proof.second == now.unix_seconds && proof.heard.is_some_and(same)
     }
 
-    /// A file has just been compared and is the same: watches it, so that it need not be compared at its next use.
+    /// A file has just been compared and is the same: watches it if it is asked for often, so that it need not be compared
+    /// at its next use.
     fn believe(&mut self, proof: &mut Proof, root: BorrowedFd<'_>, path: &[u8], same: &Identity, now: Now) {
+        let second = now.unix_seconds;
         if proof.heard.is_some_and(|heard| heard.folders == self.heard.folders) {
             // It and all above it are watched since before the comparison.
-            *proof = Proof { heard: Some(self.heard), second: now.unix_seconds };
-        } else {
-            self.try_once_a_second(proof, now, |watch| watch.watch_file(root, path, same));
+            *proof = Proof { heard: Some(self.heard), second, comparisons: 0 };
+            return;
+        }
+        let before = if proof.second == second { proof.comparisons } else { 0 };
+        *proof = Proof { heard: None, second, comparisons: before.saturating_add(1) };
+        // Once a second at most, as for a name.
+        if proof.comparisons == COMPARISONS_BEFORE_MARK {
+            self.try_to_watch(proof, now, |watch| watch.watch_file(root, path, same));
         }
     }
 
@@ -166,15 +179,15 @@ impl Watch {
         let same = |heard: Heard| heard.names == self.heard.names && heard.folders == self.heard.folders;
         if proof.heard.is_some_and(same) {
             proof.second = now.unix_seconds;
-        } else {
-            self.try_once_a_second(proof, now, |watch| watch.watch_gap(root, path));
+        } else if proof.second != now.unix_seconds {
+            // Where watching fails, or is told of changes all the time, it is not to cost more than it saves.
+            self.try_to_watch(proof, now, |watch| watch.watch_gap(root, path));
         }
     }
 
-    /// Where watching fails, or is told of changes all the time, it is not to cost more than it saves.
-    fn try_once_a_second(&mut self, proof: &mut Proof, now: Now, watch: impl FnOnce(&mut Self) -> io::Result<bool>) {
+    fn try_to_watch(&mut self, proof: &mut Proof, now: Now, watch: impl FnOnce(&mut Self) -> io::Result<bool>) {
         let rests = self.full_at.is_some_and(|second| second.abs_diff(now.unix_seconds) < REST_SECONDS);
-        if self.watcher.is_none() || rests || proof.second == now.unix_seconds {
+        if self.watcher.is_none() || rests {
             return;
         }
         // What is heard of from here on may be newer than what is seen.
@@ -185,7 +198,7 @@ impl Watch {
             }
             false
         });
-        *proof = Proof { heard: is_watched.then_some(heard), second: now.unix_seconds };
+        (proof.heard, proof.second) = (is_watched.then_some(heard), now.unix_seconds);
     }
 
     /// Watches a file and all above it; false if that can't be done, or the path has come to name another file.

@@ -33,7 +33,8 @@ const PLACES: [&str; 8] = ["a", "z", "c", "a/b", "a/x", "z/b", "z/x", "a/b/c"];
 const ELSEWHERE: [&str; 7] = ["a/x/f", "z/f", "z/b/f", "a/b/c/f", "link/f", "c/", "nothing/at/all"];
 /// The page of a site in place of what is missing, where it has one.
 const PAGE: &str = "c/page";
-/// So often each path is asked for after each act: the first answer may be kept, the second watched, the third believed.
+/// So often each path is asked for by each reader after each act. There are several readers a worker: its first answer may
+/// be kept, the next ones compared until the file is watched, and the others believed.
 const ROUNDS: usize = 3;
 const READERS: usize = 8;
 
