@@ -1,7 +1,7 @@
 //! What hot requests of other kinds cost: larger files, many files, a log, a connection for each. The numbers are exact,
 //! as in `hot_path.rs`.
 
-use super::hot_path::{FROM_THE_CACHE, assert_each_costs, calls_of_each, traced};
+use super::hot_path::{FROM_THE_CACHE, LOOK, assert_each_costs, calls_of_each, traced};
 use crate::common::server::EVERYTHING;
 use crate::common::{Client, Server, Site};
 
@@ -9,12 +9,12 @@ const REQUESTS: usize = 200;
 const MANY: usize = 64;
 
 /// A file of more than 16 KiB is not copied behind its head.
-const BEHIND_ITS_HEAD: &[&str] = &["epoll_wait", "recvfrom", "read", "writev"];
+const BEHIND_ITS_HEAD: &[&str] = &["epoll_wait", "recvfrom", LOOK, "writev"];
 /// What a wake has answered is written to the log at its end, many lines in one call.
-const LOGGED: &[&str] = &["epoll_wait", "recvfrom", "read", "sendto", "write"];
+const LOGGED: &[&str] = &["epoll_wait", "recvfrom", LOOK, "sendto", "write"];
 /// A connection that brings its only request with it is never watched; it is answered in the wake that accepts it. How
 /// many such a wake finds, is the scheduler's affair.
-const A_CONNECTION: &[(&str, usize)] = &[("accept4", 1), ("close", 1), ("read", 1), ("recvfrom", 1), ("writev", 1)];
+const A_CONNECTION: &[(&str, usize)] = &[("accept4", 1), ("close", 1), (LOOK, 1), ("recvfrom", 1), ("writev", 1)];
 
 /// A server with these files of 4, 10 and 100 KiB, which one worker has all had in its hands before.
 fn warm_server(config: &str) -> Server {
