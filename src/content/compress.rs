@@ -48,7 +48,7 @@ pub fn compress(request: &Request<'_>, response: &mut Response) {
 pub(super) fn not_acceptable(request: &Request<'_>) -> Response {
     let detail = "There is no representation in a coding that Accept-Encoding allows.";
     let mut response = error(&Refusal::new(Status::NOT_ACCEPTABLE, detail), ErrorForm::of(request.fields));
-    response.fields.vary_by(FieldName::AcceptEncoding);
+    response.own_fields().vary_by(FieldName::AcceptEncoding);
     response
 }
 

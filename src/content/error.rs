@@ -11,7 +11,8 @@ use serde::Serialize;
 
 use super::page;
 use crate::message::{
-    Accept, Body, Digests, FieldName, Fields, Label, Prepared, Problem, Refusal, Response, Status, Value,
+    Accept, Body, Digests, FieldName, Fields, Label, Prepared, Problem, Refusal, Response, ResponseFields, Status,
+    Value,
 };
 
 /// In which form an error is told.
@@ -110,24 +111,24 @@ fn explain(refusal: &Refusal, form: ErrorForm) -> Response {
     let status = refusal.status;
     // Only a program can make anything of a kind.
     let form = if refusal.problem == Problem::Blank { form } else { ErrorForm::Problem };
-    let response = match refusal.detail {
+    match refusal.detail {
         _ if refusal.problem != Problem::Blank => {
             in_form(status, form, Body::Bytes(Document::of(refusal.problem, status, &refusal.detail).json()))
         }
         Cow::Borrowed(detail) => prepared(status, form, detail),
         Cow::Owned(ref detail) => in_form(status, form, Body::Bytes(render(status, form, detail))),
-    };
-    // 404, 405, 410, 414 and 501 may be cached unless told otherwise (RFC 9110 section 15.1), and what is missing now
-    // may be uploaded in a second.
-    response.with_field(FieldName::CacheControl, "no-store").with_field(FieldName::Vary, "Accept")
+    }
 }
 
 /// The answer with this body, and the fields that tell what it is.
 fn in_form(status: Status, form: ErrorForm, body: Body) -> Response {
-    match form {
+    let response = match form {
         ErrorForm::Page => page::respond(status, body),
         ErrorForm::Problem => Response::with_body(status, "application/problem+json", body),
-    }
+    };
+    // 404, 405, 410, 414 and 501 may be cached unless told otherwise (RFC 9110 section 15.1), and what is missing now
+    // may be uploaded in a second.
+    response.with_field(FieldName::CacheControl, "no-store").with_field(FieldName::Vary, "Accept")
 }
 
 /// Status, form and words.
@@ -141,7 +142,7 @@ thread_local! {
 
 /// The answer in words that never change: body and fields are made once, and shared after that.
 fn prepared(status: Status, form: ErrorForm, detail: &'static str) -> Response {
-    let make = || Arc::new(prepare(&in_form(status, form, Body::Empty), render(status, form, detail)));
+    let make = || Arc::new(prepare(in_form(status, form, Body::Empty).fields, render(status, form, detail)));
     let key = (status.code(), form, detail);
     let prepared = PREPARED.with_borrow_mut(|known| {
         match known.iter().position(|(of, _)| *of == key) {
@@ -156,8 +157,8 @@ fn prepared(status: Status, form: ErrorForm, detail: &'static str) -> Response {
     response
 }
 
-fn prepare(response: &Response, content: Vec<u8>) -> Prepared {
-    let label = Label::of_fields(&response.fields, content.len() as u64);
+fn prepare(fields: ResponseFields, content: Vec<u8>) -> Prepared {
+    let label = Label::of_fields(fields, content.len() as u64);
     Prepared { label, content: content.into(), digests: Digests::default() }
 }
 
@@ -233,8 +234,8 @@ mod tests {
                 assert!(text(&response).contains("<h1>400 Bad Request</h1><p>a &lt;b&gt; &amp; &quot;c&quot;</p>"));
                 assert_eq!(response.content_type(), Some("text/html; charset=utf-8"));
             }
-            assert_eq!(response.fields.find(FieldName::Vary), Some(&"Accept".into()));
-            assert_eq!(response.fields.find(FieldName::CacheControl), Some(&"no-store".into()));
+            assert_eq!(response.field(FieldName::Vary), Some(&"Accept".into()));
+            assert_eq!(response.field(FieldName::CacheControl), Some(&"no-store".into()));
         }
         assert!(text(&error(&refusal, ErrorForm::default())).starts_with("<!DOCTYPE html>"));
     }
@@ -254,7 +255,21 @@ mod tests {
         let response = error(&refusal, ErrorForm::of(&accepting("application/json")));
         assert!(text(&response).contains("<a href=\"/a&quot;b/\">"), "{}", text(&response));
         assert_eq!(response.fields.find(FieldName::Location), Some(&"/a\"b/".into()));
-        assert_eq!(response.fields.find(FieldName::CacheControl), None);
+        assert_eq!(response.field(FieldName::CacheControl), None);
+    }
+
+    #[test]
+    fn fields_that_are_held_ready_can_be_changed() {
+        let mut response =
+            error(&Refusal::not_found(), ErrorForm::Page).with_field(FieldName::RetryAfter, Value::Number(1));
+        let words = text(&response).to_owned();
+        response.own_fields().vary_by(FieldName::Origin);
+        let lines: Vec<_> = response.fields.iter().map(|(name, _)| name.text()).collect();
+        let all = ["Content-Type", "Content-Security-Policy", "Cache-Control", "Vary", "Retry-After"];
+        assert_eq!((lines.as_slice(), text(&response)), (&all[..], words.as_str()));
+        assert_eq!(response.field(FieldName::Vary), Some(&String::from("Accept, Origin").into()));
+        let other = error(&Refusal::not_found(), ErrorForm::Page);
+        assert_eq!(other.field(FieldName::Vary), Some(&"Accept".into()), "the next one has what it had");
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub fn error_page(ctx: &Context<'_>, request: &Request<'_>, response: &mut Respo
     let Some(path) = ctx.site.error_pages.find(response.status.code()).filter(|_| is_asked()) else { return };
     let Ok((file, Identity { kind: FileKind::Regular, size, .. })) = open(ctx, path) else { return };
     // The policy is that of the built-in page, which has no script to run and no picture to load.
-    response.fields.retain(|name| !matches!(name, FieldName::ContentType | FieldName::ContentSecurityPolicy));
+    response.own_fields().retain(|name| !matches!(name, FieldName::ContentType | FieldName::ContentSecurityPolicy));
     response.fields.push(FieldName::ContentType, Value::Text(ctx.media_types.of_name(path.as_bytes())));
     // What is shown is no representation of what was asked for: it has neither validators nor parts.
     response.validators = Validators::default();

@@ -10,7 +10,7 @@ use super::sendfile::Keep;
 use super::{Context, disposition, listing, precompressed, readfile, refuse_open, sendfile};
 use crate::config::Verb;
 use crate::message::{
-    Body, ETag, FieldName, Handled, HttpDate, Label, Provided, Refusal, Request, Response, Status, Validators,
+    Body, ETag, FieldName, Filled, Handled, HttpDate, Label, Provided, Refusal, Request, Response, Status, Validators,
 };
 use crate::sys::failure::OpenFailure;
 use crate::sys::file::{FileKind, Identity, identity, open_beneath};
@@ -19,44 +19,40 @@ use crate::sys::file::{FileKind, Identity, identity, open_beneath};
 ///
 /// # Errors
 /// 404 for what isn't there or leads out of the root, 403 for what may not be read.
-pub fn files(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
-    let provided = file_or_folder(ctx, request);
-    if matches!(&provided, Err(refusal) if refusal.status == Status::NOT_FOUND)
-        && let Some(page) = fallback(ctx, request)
-    {
-        return Ok(page);
+pub fn files(ctx: &mut Context<'_>, request: &Request<'_>, response: &mut Response) -> ProvidedInPlace {
+    let provided = file_or_folder(ctx, request, response);
+    if matches!(&provided, Err(refusal) if refusal.status == Status::NOT_FOUND) && fallback(ctx, request, response) {
+        return Ok(Handled::Reply(Filled));
     }
     provided
 }
 
-fn file_or_folder(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
+/// What the one provider of the hot path returns: it fills the answer in where it will be formatted.
+type ProvidedInPlace = Result<Handled<Filled>, Refusal>;
+
+fn file_or_folder(ctx: &mut Context<'_>, request: &Request<'_>, response: &mut Response) -> ProvidedInPlace {
     if request.path.ends_with(b"/") {
-        return folder(ctx, request);
+        return folder(ctx, request, response);
     }
-    match file_at(ctx, request, &request.path) {
-        Ok(Found::File(response)) => Ok(response.into()),
+    match file_at(ctx, request, &request.path, response) {
+        Ok(Found::File) => Ok(Handled::Reply(Filled)),
         Ok(Found::Folder) => Err(add_slash(request)),
         Err(error) => Err(error.into_refusal()),
     }
 }
 
 /// The page of an application that routes in the browser. A last name with a dot is that of a file: a script or a
-/// picture that is missing must not be answered with a page.
-fn fallback(ctx: &mut Context<'_>, request: &Request<'_>) -> Option<Handled> {
-    let page = ctx.site.fallback.as_deref()?;
+/// picture that is missing must not be answered with a page. Is there one?
+fn fallback(ctx: &mut Context<'_>, request: &Request<'_>, response: &mut Response) -> bool {
+    let Some(page) = ctx.site.fallback.as_deref() else { return false };
     let name = request.path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-    if name.contains(&b'.') {
-        return None;
-    }
-    match file_at(ctx, request, page.as_bytes()) {
-        Ok(Found::File(response)) => Some(response.into()),
-        Ok(Found::Folder) | Err(_) => None,
-    }
+    !name.contains(&b'.') && matches!(file_at(ctx, request, page.as_bytes(), response), Ok(Found::File))
 }
 
 /// What stands at a path.
 enum Found {
-    File(Response),
+    /// A file; the answer that holds it has been filled in.
+    File,
     Folder,
 }
 
@@ -78,18 +74,23 @@ impl Missing {
 }
 
 /// The file at a path, in the coding that the client likes best.
-fn file_at(ctx: &mut Context<'_>, request: &Request<'_>, path: &[u8]) -> Result<Found, Missing> {
+fn file_at(
+    ctx: &mut Context<'_>,
+    request: &Request<'_>,
+    path: &[u8],
+    response: &mut Response,
+) -> Result<Found, Missing> {
     let Some(original) = original(ctx, request, path)? else { return Ok(Found::Folder) };
-    let mut response = if ctx.config.precompressed.is_empty() {
-        original.into_response(ctx, path)
+    if ctx.config.precompressed.is_empty() {
+        original.fill(ctx, path, response);
     } else {
-        precompressed::choose(ctx, request, path, original)
-    };
+        *response = precompressed::choose(ctx, request, path, original);
+    }
     if response.status == Status::OK && disposition::is_download(request.query) {
         response.fields.push(FieldName::ContentDisposition, disposition::attachment(path));
     }
-    keep_as_private_as(ctx, request, path, &mut response);
-    Ok(Found::File(response))
+    keep_as_private_as(ctx, request, path, response);
+    Ok(Found::File)
 }
 
 /// What is served of another path than the one asked for is for those who may see that one: a cache would otherwise give
@@ -122,14 +123,14 @@ impl Original {
         }
     }
 
-    /// The answer that holds it.
-    pub(super) fn into_response(self, ctx: &mut Context<'_>, path: &[u8]) -> Response {
+    /// Fills in the answer that holds it, which has nothing yet.
+    pub(super) fn fill(self, ctx: &mut Context<'_>, path: &[u8], response: &mut Response) {
         match self {
             Self::Cached(body, _) => {
                 ctx.tally.cache_hits += 1;
-                Response::with_file(body)
+                response.hold_file(body);
             }
-            Self::Opened(file, identity) => represent(ctx, path, path, file, identity),
+            Self::Opened(file, identity) => *response = represent(ctx, path, path, file, identity),
         }
     }
 }
@@ -169,7 +170,7 @@ fn original(ctx: &mut Context<'_>, request: &Request<'_>, path: &[u8]) -> Result
 }
 
 /// A folder is answered by the first index file that exists, else by its listing.
-fn folder(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
+fn folder(ctx: &mut Context<'_>, request: &Request<'_>, response: &mut Response) -> ProvidedInPlace {
     // The buffer is the worker's, so that an index page costs no allocation.
     let mut candidate = std::mem::take(ctx.scratch);
     let mut answer = None;
@@ -177,8 +178,8 @@ fn folder(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
         candidate.clear();
         candidate.extend_from_slice(&request.path);
         candidate.extend_from_slice(name.as_bytes());
-        match file_at(ctx, request, &candidate) {
-            Ok(Found::File(response)) => answer = Some(Ok(Handled::Reply(response))),
+        match file_at(ctx, request, &candidate, response) {
+            Ok(Found::File) => answer = Some(Ok(Handled::Reply(Filled))),
             Err(Missing::Io(error)) if OpenFailure::of(&error) == OpenFailure::Absent => continue,
             Ok(Found::Folder) => continue,
             // Who may list but not read still sees the listing.
@@ -188,7 +189,7 @@ fn folder(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {
         break;
     }
     *ctx.scratch = candidate;
-    answer.unwrap_or_else(|| list(ctx, request))
+    answer.unwrap_or_else(|| list(ctx, request).map(|handled| handled.fill(response)))
 }
 
 fn list(ctx: &mut Context<'_>, request: &Request<'_>) -> Provided {

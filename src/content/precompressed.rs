@@ -7,7 +7,7 @@ use super::compress::not_acceptable;
 use super::files::{Original, keep_as_private_as, represent};
 use super::{Context, ENCODED_KEY};
 use crate::config::{Precompressed, Verb};
-use crate::message::{AcceptEncoding, Coding, FieldName, Request, Response};
+use crate::message::{AcceptEncoding, Coding, FieldName, Request, Response, Status};
 use crate::sys::file::{FileKind, identity};
 
 impl Precompressed {
@@ -29,7 +29,8 @@ pub(super) fn choose(ctx: &mut Context<'_>, request: &Request<'_>, path: &[u8], 
             Coding::Zstd => ".zst",
             Coding::Gzip => ".gz",
             Coding::Identity => {
-                let mut response = original.into_response(ctx, path);
+                let mut response = Response::new(Status::OK);
+                original.fill(ctx, path, &mut response);
                 response.fields.vary_by(FieldName::AcceptEncoding);
                 return response;
             }
@@ -76,8 +77,7 @@ fn sibling(
 mod tests {
     use super::*;
     use crate::config::{AccessRule, AccessRules, Verbs};
-    use crate::content::files::files;
-    use crate::content::tests::{World, reply, with_request};
+    use crate::content::tests::{World, file, with_request};
     use crate::message::{Body, Method, Refusal, Status, Value};
     use std::fs::File;
     use std::path::Path;
@@ -107,8 +107,9 @@ mod tests {
     }
 
     fn get(world: &World, path: &str, accept: &str) -> Result<Response, Refusal> {
-        let ask = |request: &Request<'_>| files(&mut settled(world), request);
-        with_request(Method::Get, path, None, &[("Accept-Encoding", accept)], ask).map(reply)
+        with_request(Method::Get, path, None, &[("Accept-Encoding", accept)], |request| {
+            file(&mut settled(world), request)
+        })
     }
 
     fn length(response: &Response) -> u64 {
@@ -148,8 +149,8 @@ mod tests {
         world.config.cache = crate::config::Cache { bytes: 1 << 20, file_bytes: 1 << 16, digests: 0 };
         let mut ctx = settled(&world);
         let mut get = || {
-            let ask = |request: &Request<'_>| files(&mut ctx, request);
-            length(&reply(with_request(Method::Get, "/a.txt", None, &[("Accept-Encoding", "gzip")], ask).unwrap()))
+            let lines = [("Accept-Encoding", "gzip")];
+            length(&with_request(Method::Get, "/a.txt", None, &lines, |request| file(&mut ctx, request)).unwrap())
         };
         assert_eq!((get(), get()), (7, 7));
         put(root.path(), "a.txt", b"newer than that", 1001);
@@ -170,7 +171,7 @@ mod tests {
         assert_eq!(length(&get(&world, "/a.txt", "zstd").unwrap()), 8);
         let refused = get(&world, "/a.txt", "zstd, identity;q=0").unwrap();
         assert_eq!(refused.status, Status::NOT_ACCEPTABLE);
-        assert_eq!(refused.fields.find(FieldName::Vary), Some(&Value::from("Accept, Accept-Encoding".to_owned())));
+        assert_eq!(refused.field(FieldName::Vary), Some(&Value::from("Accept, Accept-Encoding".to_owned())));
         assert_eq!(length(&get(&world, "/a.txt", "gzip, identity;q=0").unwrap()), 7);
         let read = Verbs::NONE.with(Verb::Read);
         let rule = |path: &str, allow| AccessRule { path: path.to_owned(), allow, ..AccessRule::default() };

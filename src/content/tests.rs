@@ -3,12 +3,12 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use super::{Context, KnownDigests, Now};
+use super::{Context, KnownDigests, Now, files};
 use crate::config::{AccessRule, AccessRules, Cache, Config, Limits, Log, LogTarget, Site, Sites, Verb, Verbs};
 use crate::log::Logs;
 use crate::message::{
-    Body, BodyFraming, BodySource, Fields, Finish, Handled, Method, Progress, Provided, Receive, Refusal, Request,
-    Response, Version, Worked,
+    Body, BodyFraming, BodySource, Fields, Filled, Finish, Handled, Method, Progress, Provided, Receive, Refusal,
+    Request, Response, Status, Version, Worked,
 };
 use crate::stats::{Board, Boards};
 use crate::sys::file::open_root;
@@ -128,6 +128,12 @@ pub(super) fn reply(handled: Handled) -> Response {
         Handled::Receive(_) => panic!("wants content"),
         Handled::Await(_) | Handled::Work(_) | Handled::Prepare(_) => panic!("wants work"),
     }
+}
+
+/// The answer to a request for a file.
+pub(super) fn file(ctx: &mut Context<'_>, request: &Request<'_>) -> Result<Response, Refusal> {
+    let mut response = Response::new(Status::OK);
+    files(ctx, request, &mut response).map(|handled| reply(handled.map(|Filled| response)))
 }
 
 /// Hands content to a sink in pieces of this size, and finishes it.

@@ -63,7 +63,7 @@ impl Audience {
             challenge(response, self.schemes);
         }
         if self.cors.varies {
-            response.fields.vary_by(FieldName::Origin);
+            response.own_fields().vary_by(FieldName::Origin);
         }
         if self.is_some {
             self.keep_private(response);
@@ -72,13 +72,13 @@ impl Audience {
 
     /// `Vary: Authorization` would be no use: a cache keeps nothing for others that is private, and needs no key for it.
     fn keep_private(&self, response: &mut Response) {
-        let value = match response.fields.find(FieldName::CacheControl) {
+        let value = match response.field(FieldName::CacheControl) {
             None => Value::from("private"),
             Some(Value::Text(text)) if text.contains("no-store") || text.contains("private") => return,
             Some(Value::Text(text)) => Value::from(format!("private, {text}")),
             Some(Value::Number(_) | Value::Date(_) | Value::Tag(_) | Value::Range(_)) => return,
         };
-        response.fields.retain(|name| name != FieldName::CacheControl);
+        response.own_fields().retain(|name| name != FieldName::CacheControl);
         response.fields.push(FieldName::CacheControl, value);
     }
 }

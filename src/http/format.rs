@@ -41,11 +41,9 @@ impl Facts {
     };
 }
 
-/// What follows the head.
+/// What follows the head: the body of the response, which is empty for HEAD, 204 and 304.
 #[derive(Debug)]
 pub struct Reply {
-    /// The content; empty for HEAD, 204 and 304.
-    pub body: Body,
     /// Is it sent in chunks, because its length shows only at its end?
     pub is_chunked: bool,
     /// Does the connection go on?
@@ -88,13 +86,13 @@ impl CommonLines {
     }
 }
 
-/// Appends the head of a response to `out`, and takes the body away. The `fixed` fields stand in answers that say yes, or
+/// Appends the head of a response to `out`, and takes the body away that must not follow it. The `fixed` fields stand in answers that say yes, or
 /// that point elsewhere, or that nothing has changed; not in errors, which are about no file, and would be kept by a cache
 /// that was told to. The lines of `cors` stand in all: a script has to be able to read what went wrong.
 #[doc(alias = "http_format")]
 pub fn format(
     response: &mut Response,
-    facts: Facts,
+    facts: &Facts,
     fixed: Option<&FixedFields>,
     cors: &str,
     common: &CommonLines,
@@ -111,8 +109,8 @@ pub fn format(
     let is_plain = response.fields.is_empty() && fixed.is_none() && cors.is_empty();
     let says_nothing_of_connection = keep_alive && facts.version == Version::Http11;
     match response.body.label() {
-        // Nothing is to be added to what is held ready.
-        Some(label) if is_plain && says_nothing_of_connection && response.status == Status::OK => {
+        // Nothing is to be added to what is held ready, and it is all of it: an error is never a part of its page.
+        Some(label) if is_plain && says_nothing_of_connection && is_whole(response.status) => {
             out.extend_from_slice(label.lines_to_end());
         }
         label => {
@@ -132,8 +130,15 @@ pub fn format(
         }
     }
     let is_sent = has_content && facts.method != Method::Head;
-    let body = std::mem::take(&mut response.body);
-    Reply { body: if is_sent { body } else { Body::Empty }, is_chunked: is_chunked && is_sent, keep_alive }
+    if !is_sent {
+        response.body = Body::Empty;
+    }
+    Reply { is_chunked: is_chunked && is_sent, keep_alive }
+}
+
+/// Is what has this status the whole of what its body holds ready?
+fn is_whole(status: Status) -> bool {
+    status == Status::OK || status.is_error()
 }
 
 /// The fields that the provider chose, and those that are configured.
@@ -197,17 +202,11 @@ mod tests {
     use crate::config::{FieldRule, FieldRules};
     use crate::message::ETag;
 
-    fn text(mut response: Response, facts: Facts) -> (String, Reply) {
+    fn text(mut response: Response, facts: Facts) -> (String, Reply, Body) {
         let mut out = Vec::new();
-        let reply = format(
-            &mut response,
-            facts,
-            None,
-            "",
-            &CommonLines::of(HttpDate::from_unix_seconds(784_111_777)),
-            &mut out,
-        );
-        (String::from_utf8(out).unwrap(), reply)
+        let common = CommonLines::of(HttpDate::from_unix_seconds(784_111_777));
+        let reply = format(&mut response, &facts, None, "", &common, &mut out);
+        (String::from_utf8(out).unwrap(), reply, response.body)
     }
 
     fn facts(method: Method, version: Version) -> Facts {
@@ -219,7 +218,7 @@ mod tests {
         let mut response = Response::with_body(Status::OK, "text/plain", Body::Bytes(b"hello".to_vec()));
         response.validators.etag = Some(ETag::of(b"x"));
         response.accepts_ranges = true;
-        let (head, reply) = text(response, facts(Method::Get, Version::Http11));
+        let (head, reply, body) = text(response, facts(Method::Get, Version::Http11));
         let expected = format!(
             "HTTP/1.1 200 OK\r\nServer: fileserv\r\nX-Content-Type-Options: nosniff\r\n\
              Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nETag: {}\r\nAccept-Ranges: bytes\r\n\
@@ -227,30 +226,30 @@ mod tests {
             ETag::of(b"x")
         );
         assert_eq!(head, expected);
-        assert!(reply.keep_alive && !reply.is_chunked && matches!(reply.body, Body::Bytes(_)));
+        assert!(reply.keep_alive && !reply.is_chunked && matches!(body, Body::Bytes(_)));
     }
 
     #[test]
     fn head_says_what_get_would() {
         let make = || Response::with_body(Status::OK, "text/plain", Body::Bytes(b"hello".to_vec()));
-        let (get, _) = text(make(), facts(Method::Get, Version::Http11));
-        let (head, reply) = text(make(), facts(Method::Head, Version::Http11));
+        let (get, ..) = text(make(), facts(Method::Get, Version::Http11));
+        let (head, _, body) = text(make(), facts(Method::Head, Version::Http11));
         assert_eq!(get, head);
-        assert!(matches!(reply.body, Body::Empty));
+        assert!(matches!(body, Body::Empty));
     }
 
     #[test]
     fn no_content_has_no_length_and_errors_of_no_request_close() {
-        let (head, reply) = text(Response::new(Status::NO_CONTENT), facts(Method::Put, Version::Http11));
+        let (head, reply, _) = text(Response::new(Status::NO_CONTENT), facts(Method::Put, Version::Http11));
         assert!(!head.contains("Content-Length") && reply.keep_alive, "{head}");
-        let (head, reply) = text(Response::new(Status::BAD_REQUEST), Facts::OF_NO_REQUEST);
+        let (head, reply, _) = text(Response::new(Status::BAD_REQUEST), Facts::OF_NO_REQUEST);
         assert!(head.contains("Connection: close\r\n") && head.contains("Content-Length: 0\r\n") && !reply.keep_alive);
     }
 
     #[test]
     fn a_value_can_not_start_a_line_of_its_own() {
         let response = Response::new(Status::FOUND).with_field(FieldName::Location, "/a\r\nSet-Cookie: b".to_owned());
-        let (head, _) = text(response, facts(Method::Get, Version::Http11));
+        let (head, ..) = text(response, facts(Method::Get, Version::Http11));
         assert!(head.contains("Location: /a  Set-Cookie: b\r\n"), "{head}");
     }
 
@@ -272,7 +271,7 @@ mod tests {
             let mut response = Response::new(status).with_field(FieldName::CacheControl, "no-store");
             let mut out = Vec::new();
             let common = CommonLines::of(HttpDate::from_unix_seconds(0));
-            format(&mut response, facts(Method::Get, Version::Http11), fixed, "", &common, &mut out);
+            format(&mut response, &facts(Method::Get, Version::Http11), fixed, "", &common, &mut out);
             let head = String::from_utf8(out).unwrap();
             assert_eq!(head.contains("\r\ncache-control: max-age=9\r\nX-A: b\r\n"), is_there, "{head}");
             assert_eq!(head.contains("Cache-Control: no-store\r\n"), !is_there, "{head}");
@@ -301,7 +300,7 @@ mod tests {
                 facts.audience.is_some = is_some;
                 let mut out = Vec::new();
                 let common = CommonLines::of(HttpDate::from_unix_seconds(0));
-                format(&mut response, facts, fixed, "", &common, &mut out);
+                format(&mut response, &facts, fixed, "", &common, &mut out);
                 let head = String::from_utf8(out).unwrap();
                 let lines = head.matches("Cache-Control: private\r\n").count();
                 assert_eq!(lines, usize::from(adds_private && is_for_some), "{head}");

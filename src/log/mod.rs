@@ -214,6 +214,11 @@ impl Sink {
 fn push_escaped(out: &mut Vec<u8>, text: &[u8], is_plain: impl Fn(u8) -> bool) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     let digit = |nibble: u8| HEX.get(usize::from(nibble)).copied().unwrap_or(b'0');
+    // Nearly all texts are plain. That is asked of every byte, without an end at the first odd one: so the compiler asks it
+    // of many at a time.
+    if text.iter().fold(true, |are_plain, &byte| are_plain & is_plain(byte)) {
+        return out.extend_from_slice(text);
+    }
     let mut rest = text;
     while let Some(first_odd) = rest.iter().position(|&byte| !is_plain(byte)) {
         let (plain, tail) = rest.split_at(first_odd);

@@ -18,6 +18,8 @@ pub struct Label {
     before_length: usize,
     validators: Validators,
     content_type: Cow<'static, str>,
+    /// The fields of which it was made, should an answer have to change one of them; those of a file none does.
+    fields: ResponseFields,
 }
 
 impl Label {
@@ -31,12 +33,12 @@ impl Label {
         let of_validators = start..text.len();
         write_representation_lines(Validators::default(), true, &mut text);
         let before_length = end(&mut text, bytes);
-        Self { text: text.into(), of_validators, before_length, validators, content_type }
+        Self { text: text.into(), of_validators, before_length, validators, content_type, fields: Default::default() }
     }
 
     /// That of so many bytes with these fields and no validators.
     #[must_use]
-    pub fn of_fields(fields: &ResponseFields, bytes: u64) -> Self {
+    pub fn of_fields(fields: ResponseFields, bytes: u64) -> Self {
         let mut text = Vec::new();
         for (name, value) in fields.iter() {
             write_line(*name, value, &mut text);
@@ -46,7 +48,7 @@ impl Label {
             Some(Value::Number(_) | Value::Date(_) | Value::Tag(_) | Value::Range(_)) | None => Cow::default(),
         };
         let before_length = end(&mut text, bytes);
-        Self { text: text.into(), before_length, content_type, ..Self::default() }
+        Self { text: text.into(), before_length, content_type, fields, ..Self::default() }
     }
 
     /// The lines that hold for the whole and for each part of it.
@@ -71,6 +73,12 @@ impl Label {
     #[must_use]
     pub fn validators(&self) -> Validators {
         self.validators
+    }
+
+    /// The fields that an answer may have to change.
+    #[must_use]
+    pub fn fields(&self) -> &ResponseFields {
+        &self.fields
     }
 
     /// The value of `Content-Type`: every part of a multipart answer repeats it.
@@ -107,7 +115,7 @@ mod tests {
         assert_eq!(text(label.lines_to_end()), format!("{all}Content-Length: 7\r\n\r\n"));
         let mut fields = ResponseFields::default();
         fields.push(FieldName::ContentType, "text/html");
-        let label = Label::of_fields(&fields, 0);
+        let label = Label::of_fields(fields, 0);
         assert_eq!((text(label.lines()), label.content_type()), ("Content-Type: text/html\r\n".into(), "text/html"));
         assert!(label.lines_of_validators().is_empty());
     }

@@ -36,7 +36,9 @@ pub use method::{Method, MethodSet};
 pub use precondition::{Comparison, Preconditions, Verdict, evaluate_fields, precondition_detail, tag_matches};
 pub use refusal::{Problem, Refusal};
 pub use request::{BodyFraming, Request, Version};
-pub use response::{ContentRange, Handled, Interim, Provided, Receive, Response, ResponseFields, Validators, Value};
+pub use response::{
+    ContentRange, Filled, Handled, Interim, Provided, Receive, Response, ResponseFields, Validators, Value,
+};
 pub use status::Status;
 pub use upload_state::{PARTIAL_UPLOAD, UploadLimit, UploadState, boolean_text};
 pub use verb::{Verb, Verbs};

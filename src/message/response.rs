@@ -7,9 +7,9 @@ use arrayvec::ArrayVec;
 
 use super::{Body, BodySink, ETag, FieldName, HttpDate, Job, Label, Refusal, Status, Work};
 
-/// So many lines are kept in the response itself: enough for a part of a large file and for an error, the answers of the
-/// hot path that have any, and small enough to be moved from box to box some times before it is formatted.
-const INLINE_FIELDS: usize = 2;
+/// So many lines are kept in the response itself: enough for a part of a file, the one answer of the hot path whose body
+/// does not hold all of them ready.
+const INLINE_FIELDS: usize = 1;
 
 /// A field value that is cheap to make and to move.
 #[derive(Debug, Clone, PartialEq)]
@@ -162,8 +162,16 @@ impl Response {
     /// A response with a file that is held ready, of which parts may be asked for.
     #[must_use]
     pub fn with_file(body: Body) -> Self {
-        let validators = body.label().map_or_else(Validators::default, Label::validators);
-        Self { validators, accepts_ranges: true, body, ..Self::new(Status::OK) }
+        let mut response = Self::new(Status::OK);
+        response.hold_file(body);
+        response
+    }
+
+    /// Makes a response without fields or content one with a file that is held ready, of which parts may be asked for.
+    pub fn hold_file(&mut self, body: Body) {
+        self.validators = body.label().map_or_else(Validators::default, Label::validators);
+        self.accepts_ranges = true;
+        self.body = body;
     }
 
     /// The value of `Content-Type`, wherever it is kept.
@@ -175,6 +183,28 @@ impl Response {
                 self.body.label().map(Label::content_type)
             }
         }
+    }
+
+    /// The first field of this name, wherever it is kept.
+    #[must_use]
+    pub fn field(&self, name: FieldName) -> Option<&Value> {
+        self.body.label().and_then(|label| label.fields().find(name)).or_else(|| self.fields.find(name))
+    }
+
+    /// The fields, to be changed: those that the body holds ready become the response's own. That costs a copy of the
+    /// content, which is a short one.
+    pub fn own_fields(&mut self) -> &mut ResponseFields {
+        if let Body::Prepared { prepared, offset, length } = &self.body
+            && !prepared.label.fields().is_empty()
+        {
+            let mut fields = prepared.label.fields().clone();
+            for (name, value) in self.fields.iter() {
+                fields.push(*name, value.clone());
+            }
+            let content = prepared.content.get(*offset..offset + length).unwrap_or_default().to_vec();
+            (self.fields, self.body) = (fields, Body::Bytes(content));
+        }
+        &mut self.fields
     }
 
     /// The same with one more field.
@@ -204,10 +234,10 @@ pub struct Interim {
     pub fields: ResponseFields,
 }
 
-/// What a provider does with a request.
-pub enum Handled {
+/// What a provider does with a request. `R` is its answer, or says where that stands.
+pub enum Handled<R = Response> {
     /// Answers.
-    Reply(Response),
+    Reply(R),
     /// Needs the content first.
     Receive(Receive),
     /// Needs work first that may block.
@@ -216,6 +246,33 @@ pub enum Handled {
     Work(Box<dyn Work>),
     /// Needs work that may block before it can be said who takes the content.
     Prepare(Box<dyn Work>),
+}
+
+/// The answer stands where the caller has made room for it: it is large to be handed from box to box.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Filled;
+
+impl<R> Handled<R> {
+    /// The same with another answer, if it is one.
+    pub fn map<S>(self, answer: impl FnOnce(R) -> S) -> Handled<S> {
+        match self {
+            Self::Reply(reply) => Handled::Reply(answer(reply)),
+            Self::Receive(receive) => Handled::Receive(receive),
+            Self::Await(job) => Handled::Await(job),
+            Self::Work(work) => Handled::Work(work),
+            Self::Prepare(work) => Handled::Prepare(work),
+        }
+    }
+}
+
+impl Handled {
+    /// Puts the answer, if it is one, where there is room for it.
+    pub fn fill(self, room: &mut Response) -> Handled<Filled> {
+        self.map(|response| {
+            *room = response;
+            Filled
+        })
+    }
 }
 
 impl From<Response> for Handled {

@@ -10,6 +10,8 @@ use nix::errno::Errno;
 use nix::sys::fanotify::{EventFFlags, Fanotify, InitFlags, MarkFlags, MaskFlags};
 use nix::sys::statfs::{BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, TMPFS_MAGIC, XFS_SUPER_MAGIC, fstatfs};
 
+use super::epoll::Bell;
+
 /// Some 70 events; the kernel makes one of those of one kind on one file.
 const BUFFER_BYTES: usize = 4096;
 /// No event takes more: its words, one record, and in it a handle of at most 128 bytes. A read that leaves as much room
@@ -25,6 +27,8 @@ const MASK_AT: usize = 8;
 /// A group of marks, and the queue of what happened to what they stand on.
 pub struct Watcher {
     group: Fanotify,
+    /// Is there something in the queue?
+    bell: Bell,
     buffer: Box<[u8]>,
 }
 
@@ -70,7 +74,7 @@ impl Watcher {
         let by_handle = InitFlags::from_bits_retain(libc::FAN_REPORT_FID);
         let flags = InitFlags::FAN_CLASS_NOTIF | InitFlags::FAN_CLOEXEC | InitFlags::FAN_NONBLOCK | by_handle;
         let group = Fanotify::init(flags, EventFFlags::empty())?;
-        Ok(Self { group, buffer: vec![0; BUFFER_BYTES].into_boxed_slice() })
+        Ok(Self { bell: Bell::of(&group)?, group, buffer: vec![0; BUFFER_BYTES].into_boxed_slice() })
     }
 
     /// Marks an open file: writes through any of its names, new times, permissions and names, and the loss of one. The
@@ -118,10 +122,17 @@ impl Watcher {
     /// while the list was gone through, and a change that was made before that request, but after the list was taken, is
     /// told of by the next call only. So is all that `recv` finds that came after epoll's return.
     ///
+    /// What is mostly true, that nothing has happened, is asked of an epoll instance of its own, after the request has
+    /// come. The call that puts an event into the queue puts the queue on the list of that instance before it returns;
+    /// there it stays until a later look has found it empty.
+    ///
     /// # Errors
     /// As read(2).
     pub fn changes(&mut self) -> io::Result<Changes> {
         let mut changes = Changes::default();
+        if !self.bell.rings() {
+            return Ok(changes);
+        }
         for _ in 0..READS_AT_ONCE {
             match nix::unistd::read(&self.group, &mut self.buffer) {
                 Ok(count) => {

@@ -71,7 +71,7 @@ fn await_outcomes(desk: &Desk, mut left: usize) {
     let mut epoll = Epoll::new().unwrap();
     epoll.add_input(desk.offload.waker(), 0).unwrap();
     while left > 0 {
-        epoll.wait(1000).unwrap();
+        epoll.wait(Some(1000)).unwrap();
         desk.offload.waker().clear();
         while desk.offload.next_outcome().is_some() {
             left -= 1;

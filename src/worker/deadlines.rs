@@ -36,7 +36,8 @@ impl Connection {
 
     /// Gives the current wait its end.
     pub(super) fn set_deadline(&mut self, desk: &Desk, wait: Duration) {
-        self.deadline_ms = desk.monotonic_ms.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+        let wait_ms = wait.as_secs().saturating_mul(1000).saturating_add(wait.subsec_millis().into());
+        self.deadline_ms = desk.monotonic_ms.saturating_add(wait_ms);
     }
 
     /// Content begins: it has this long between two pieces, and its pace to keep.

@@ -1,5 +1,5 @@
 //! The event loop of a worker: one wait, then every connection that has something to do gets a turn.
-//! Process: worker, sealed. Blocks: in `Epoll::wait` only, at most a second, so that deadlines and heartbeat keep time.
+//! Process: worker, sealed. Blocks: in `Epoll::wait` only, which a ticker ends each second for deadlines and heartbeat.
 
 use std::collections::VecDeque;
 use std::io;
@@ -14,7 +14,7 @@ use super::desk::{Desk, TURN_BYTES};
 use super::intake::Intake;
 use super::offload::Outcome;
 use super::sweep::Sweeper;
-use super::vitals::Vitals;
+use super::vitals::{TICK_MS, Vitals};
 use crate::stats::Board;
 use crate::sys::control::WorkerEnd;
 use crate::sys::epoll::{EVENTS_A_WAIT, Epoll, Event};
@@ -22,12 +22,11 @@ use crate::sys::epoll::{EVENTS_A_WAIT, Epoll, Event};
 /// Tokens above every connection's: the high half of a connection's token is an index, never this large.
 const CONTROL: u64 = u64::MAX;
 const HELPERS: u64 = u64::MAX - 1;
+const TICKER: u64 = u64::MAX - 2;
 /// Listener number n has the token `FIRST_LISTENER - n`.
-pub(super) const FIRST_LISTENER: u64 = u64::MAX - 2;
+pub(super) const FIRST_LISTENER: u64 = u64::MAX - 3;
 const LOWEST_SPECIAL: u64 = u64::MAX - 0xffff;
 
-/// The loop's longest wait, and the time between two looks at all deadlines.
-const TICK_MS: u16 = 1000;
 /// The buffer into which every connection receives.
 const BUFFER_BYTES: usize = 256 * 1024;
 /// The smallest turn of a download: its first, in a wake with others, and however little is left of what all of them send
@@ -69,7 +68,8 @@ pub(super) struct EventLoop {
     /// Is one among those of this wake?
     pub(super) has_accepted: bool,
     pub(super) next_serial: u32,
-    next_tick_ms: u64,
+    /// Has a second passed?
+    is_tick_due: bool,
 }
 
 impl EventLoop {
@@ -99,14 +99,15 @@ impl EventLoop {
             events_without_accept: 0,
             has_accepted: false,
             next_serial: 0,
-            next_tick_ms: 0,
+            is_tick_due: true,
         }
     }
 
-    /// Starts to wait for orders, helper threads and connections.
+    /// Starts to wait for orders, helper threads, ticks and connections.
     pub(super) fn join(&mut self, control: &WorkerEnd) -> io::Result<()> {
         self.epoll.add_input(control, CONTROL)?;
         self.epoll.add_input(self.desk.offload.waker(), HELPERS)?;
+        self.epoll.add_input(&self.vitals.ticker, TICKER)?;
         self.acceptor.join(&self.epoll)
     }
 
@@ -117,7 +118,8 @@ impl EventLoop {
             let waiting = self.queue.len() + self.downloads.len();
             let timeout = if waiting == 0 { self.acceptor.wait_ms().unwrap_or(TICK_MS) } else { 0 };
             let timeout = self.desk.offload.shorten_wait(timeout);
-            let count = self.epoll.wait(timeout)?;
+            // A wait that is as long as from tick to tick needs no end of its own.
+            let count = self.epoll.wait((timeout < TICK_MS).then_some(timeout))?;
             self.vitals.read_clock(&mut self.desk);
             let connections = &self.connections;
             let is_there = |token: Token| connections.get(token.key as usize).is_some_and(|it| it.token == token);
@@ -151,7 +153,7 @@ impl EventLoop {
             if !others_wait {
                 self.give_downloads_turns();
             }
-            if self.desk.monotonic_ms >= self.next_tick_ms {
+            if std::mem::take(&mut self.is_tick_due) {
                 self.tick();
             }
             self.desk.access_log.flush();
@@ -171,6 +173,10 @@ impl EventLoop {
         match event.token {
             CONTROL => self.obey(control),
             HELPERS => self.collect_outcomes(),
+            TICKER => {
+                self.vitals.ticker.clear();
+                self.is_tick_due = true;
+            }
             listener @ LOWEST_SPECIAL.. => self.accept(listener),
             number => {
                 let token = Token::from_number(number);
@@ -342,7 +348,6 @@ impl EventLoop {
 
     /// Once a second: deadlines, heartbeat, memory, and listeners that were left when something had run out.
     fn tick(&mut self) {
-        self.next_tick_ms = self.desk.monotonic_ms + u64::from(TICK_MS);
         self.vitals.publish(self.board, &self.desk, &self.desk.logs);
         self.desk.cache.tick();
         self.board.cache_watched.store(self.desk.cache.watched() as u64, Relaxed);

@@ -9,7 +9,9 @@ use super::identify::Identity;
 use super::offload::Task;
 use crate::content::{self, ErrorForm};
 use crate::http::{self, Audience, Facts, Head};
-use crate::message::{BodyFraming, FieldName, Fields, Finish, Handled, Refusal, Request, Status, Value};
+use crate::message::{
+    BodyFraming, FieldName, Fields, Filled, Finish, Handled, Refusal, Request, Response, Status, Value,
+};
 
 /// How much content that nobody wants is read and dropped so that the connection can go on.
 pub(super) const DISCARD_LIMIT_BYTES: u64 = 1024 * 1024;
@@ -23,13 +25,15 @@ impl Connection {
         {
             return self.refuse_head(head, fields, &refusal, desk);
         }
-        let mut request = match http::validate(head, fields) {
+        // A request and its answer stay where they are made: they are large to be handed from box to box.
+        let mut validated = http::validate(head, fields);
+        let request = match &mut validated {
             Ok(request) => request,
-            Err(refusal) => return self.refuse_head(head, fields, &refusal, desk),
+            Err(refusal) => return self.refuse_head(head, fields, refusal, desk),
         };
         let may_go_on = !desk.is_draining && self.requests < desk.config.limits.requests_per_connection;
         let site = desk.hosts.site_of(request.host);
-        let identity = self.identify(&request, site, desk);
+        let identity = self.identify(request, site, desk);
         request.visitor = self.visitor(identity.as_ref().ok());
         let facts = Facts {
             method: request.method,
@@ -38,31 +42,33 @@ impl Connection {
             client_closes: !request.keep_alive,
             site,
             fields: desk.config.sites.get(site).fields.find(&request.path),
-            audience: Audience::of(desk.config.sites.get(site), &request, desk.schemes(site)),
+            audience: Audience::of(desk.config.sites.get(site), request, desk.schemes(site)),
         };
+        let mut response = Response::new(Status::OK);
         let handled = match identity {
             Ok(Identity::Unknown | Identity::User(_)) => {
-                http::handle_request(&mut desk.context(site), &request, &facts.audience)
+                http::handle_request(&mut desk.context(site), request, &facts.audience, &mut response)
             }
-            Ok(Identity::Wait) => return self.await_verdict(asked(&request, head, facts, desk), desk),
-            Err(refusal) => http::refuse_request(&desk.context(site), &request, &refusal),
+            Ok(Identity::Wait) => return self.await_verdict(asked(request, head, &facts, desk), desk),
+            Err(refusal) => http::refuse_request(&desk.context(site), request, &refusal, &mut response),
         };
-        self.go_on(handled, facts, &request, head, is_last, desk)
+        match (handled, request.framing) {
+            (Handled::Reply(Filled), BodyFraming::None) => {
+                self.reply_now(&mut response, &facts, request, head, is_last, desk)
+            }
+            (handled, _) => self.go_on(handled.map(|Filled| response), &facts, request, head, desk),
+        }
     }
 
-    /// What comes of the request decides what the connection does next.
+    /// What comes of the request, if not an answer at once, decides what the connection does next.
     fn go_on(
         &mut self,
-        mut handled: Handled,
-        facts: Facts,
+        handled: Handled,
+        facts: &Facts,
         request: &Request<'_>,
         head: &Head<'_>,
-        is_last: bool,
         desk: &mut Desk,
     ) -> Flow {
-        if let (Handled::Reply(response), BodyFraming::None) = (&mut handled, request.framing) {
-            return self.reply_now(response, facts, request, head, is_last, desk);
-        }
         match (handled, request.framing) {
             (Handled::Reply(response), _) => self.discard_then(Finish::Reply(Ok(response)), facts, request, head, desk),
             (Handled::Await(job), BodyFraming::None) => {
@@ -93,7 +99,7 @@ impl Connection {
     fn discard_then(
         &mut self,
         finish: Finish,
-        facts: Facts,
+        facts: &Facts,
         request: &Request<'_>,
         head: &Head<'_>,
         desk: &mut Desk,
@@ -105,7 +111,7 @@ impl Connection {
             let asked = asked(request, head, facts, desk);
             return self.start_body(Taker::Nobody(finish), DISCARD_LIMIT_BYTES, Coming::of(request), asked, desk);
         }
-        let facts = Facts { keep_alive: false, ..facts };
+        let facts = &Facts { keep_alive: false, ..*facts };
         match finish {
             Finish::Reply(Ok(mut response)) => self.reply_and_linger(&mut response, facts, request, head, desk),
             Finish::Reply(Err(refusal)) => {
@@ -142,9 +148,9 @@ impl Connection {
 }
 
 /// What must outlive the bytes of this request.
-fn asked(request: &Request<'_>, head: &Head<'_>, facts: Facts, desk: &Desk) -> Asked {
+fn asked(request: &Request<'_>, head: &Head<'_>, facts: &Facts, desk: &Desk) -> Asked {
     let for_log = desk.access_log.is_on().then(|| Box::new(AskedForLog::of(request, head.line)));
-    Asked { facts, error_form: ErrorForm::of(request.fields), for_log }
+    Asked { facts: *facts, error_form: ErrorForm::of(request.fields), for_log }
 }
 
 /// The helper threads have more to do than they can.

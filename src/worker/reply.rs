@@ -19,7 +19,7 @@ impl Connection {
     pub(super) fn reply_now(
         &mut self,
         response: &mut Response,
-        facts: Facts,
+        facts: &Facts,
         request: &Request<'_>,
         head: &Head<'_>,
         is_last: bool,
@@ -35,7 +35,7 @@ impl Connection {
     pub(super) fn reply_and_linger(
         &mut self,
         response: &mut Response,
-        facts: Facts,
+        facts: &Facts,
         request: &Request<'_>,
         head: &Head<'_>,
         desk: &mut Desk,
@@ -54,13 +54,13 @@ impl Connection {
         });
         let facts = Facts { keep_alive: asked.facts.keep_alive && !desk.is_draining, ..asked.facts };
         let line = || asked.for_log.as_ref().map(|words| words.line(NOTHING_KNOWN));
-        self.reply(&mut response, facts, || asked.error_form, Then::Linger, line, desk)
+        self.reply(&mut response, &facts, || asked.error_form, Then::Linger, line, desk)
     }
 
     /// Answers bytes that are no request.
     pub(super) fn refuse_unparsed(&mut self, refusal: &Refusal, desk: &mut Desk) -> Flow {
         let mut response = content::error(refusal, ErrorForm::default());
-        self.reply(&mut response, Facts::OF_NO_REQUEST, ErrorForm::default, Then::Linger, || Some(NOTHING_KNOWN), desk)
+        self.reply(&mut response, &Facts::OF_NO_REQUEST, ErrorForm::default, Then::Linger, || Some(NOTHING_KNOWN), desk)
     }
 
     /// Answers a head that makes no request.
@@ -77,7 +77,7 @@ impl Connection {
             Some(RequestLine { request: Some(head.line), referer, user_agent, ..NOTHING_KNOWN })
         };
         let facts = Facts { method: head.known_method(), ..Facts::OF_NO_REQUEST };
-        self.reply(&mut response, facts, || ErrorForm::of(fields), Then::Linger, line, desk)
+        self.reply(&mut response, &facts, || ErrorForm::of(fields), Then::Linger, line, desk)
     }
 
     /// Formats a response. A small body goes out with its head; for any other the state changes to `SendReply`.
@@ -86,7 +86,7 @@ impl Connection {
     fn reply<'r>(
         &mut self,
         response: &mut Response,
-        facts: Facts,
+        facts: &Facts,
         form: impl FnOnce() -> ErrorForm,
         unless_kept: Then,
         line: impl FnOnce() -> Option<RequestLine<'r>>,
@@ -102,13 +102,13 @@ impl Connection {
         let site = desk.config.sites.get(facts.site);
         let fixed = facts.fields.and_then(|id| site.fields.get(id));
         let cors = facts.audience.cors.id.map_or("", |id| site.cors.lines(id));
-        let Reply { body, is_chunked, keep_alive } =
+        let Reply { is_chunked, keep_alive } =
             http::format(response, facts, fixed, cors, &desk.common_lines, &mut desk.out);
         let then = if keep_alive { Then::Next } else { unless_kept };
         let line = if desk.access_log.is_on() { line() } else { None };
         let line = line.map(|line| fill_in(line, self.client, status.code(), desk));
         if then == Then::Next
-            && let Some(bytes) = copy_small(&body, &mut desk.out)
+            && let Some(bytes) = copy_small(&response.body, &mut desk.out)
         {
             if let Some(line) = line {
                 desk.access_log.write(&line, bytes);
@@ -116,7 +116,7 @@ impl Connection {
             return self.next_request(desk);
         }
         let log = line.map(|line| desk.access_log.begin(&line));
-        let sending = Sending::new(body, is_chunked, then, log);
+        let sending = Sending::new(std::mem::take(&mut response.body), is_chunked, then, log);
         if is_begun {
             return self.await_job(Awaiting::Piece(sending), desk);
         }

@@ -67,7 +67,7 @@ pub(super) fn seal(heritage: &Heritage, logs: &LatestLogs) -> Result<Sealed, Box
     file::clear_umask();
     inherited::clear_environment();
     // 3. What the seal would forbid to open or make.
-    let vitals = Vitals::open(&heritage.logs);
+    let vitals = Vitals::open(&heritage.logs)?;
     let epoll = Epoll::new()?;
     let watcher = Watcher::new()
         .inspect_err(|error| {

@@ -120,7 +120,7 @@ pub(super) fn converse(desk: &mut Desk, pieces: &[&[u8]], send_limit: usize) -> 
             return script.sent();
         }
         while connection.awaits_job() {
-            epoll.wait(1000).unwrap();
+            epoll.wait(Some(1000)).unwrap();
             desk.offload.waker().clear();
             while let Some((_, outcome)) = desk.offload.next_outcome() {
                 if let Outcome::Verdict { verdict, .. } = outcome {

@@ -3,19 +3,26 @@
 
 use std::cell::Cell;
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::desk::Desk;
 use crate::content::Now;
 use crate::http::CommonLines;
 use crate::log::Logs;
 use crate::stats::Board;
+use crate::sys::epoll::Ticker;
+
+/// The time between two looks at all deadlines, and between two beats of the heart.
+pub(super) const TICK_MS: u16 = 1000;
 
 /// What a worker knows of time and of itself.
 pub(super) struct Vitals {
     started: Instant,
+    /// Wakes the loop for them.
+    pub(super) ticker: Ticker,
     /// `/proc/self/statm`; absent where /proc is.
     statm: Option<File>,
     page_bytes: u64,
@@ -25,14 +32,18 @@ pub(super) struct Vitals {
 
 impl Vitals {
     /// Opens what the seal would forbid to open.
-    pub(super) fn open(logs: &Logs) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// EMFILE.
+    pub(super) fn open(logs: &Logs) -> io::Result<Self> {
+        Ok(Self {
             started: Instant::now(),
+            ticker: Ticker::new(Duration::from_millis(TICK_MS.into()))?,
             statm: File::open("/proc/self/statm").ok(),
             page_bytes: crate::sys::limits::page_bytes(),
             // What was lost before the fork is the supervisor's to tell.
             drops_told: Cell::new(logs.error_drops()),
-        }
+        })
     }
 
     /// The wall clock.

@@ -35,9 +35,11 @@ impl Trace {
 }
 
 /// Wait, receive, ask what has changed, send; whether there is a file or not.
-pub(crate) const FROM_THE_CACHE: &[&str] = &["epoll_wait", "recvfrom", "read", "sendto"];
+pub(crate) const FROM_THE_CACHE: &[&str] = &["epoll_wait", "recvfrom", LOOK, "sendto"];
+/// The question whether anything has changed: a wait that does not wait, for one event.
+pub(crate) const LOOK: &str = "epoll_wait at once";
 /// A part of a file that is too large to be kept whole, but is kept open: it is read behind its head.
-const FROM_A_LARGE_FILE: &[&str] = &["epoll_wait", "recvfrom", "read", "preadv2", "sendto"];
+const FROM_A_LARGE_FILE: &[&str] = &["epoll_wait", "recvfrom", LOOK, "preadv2", "sendto"];
 
 /// The replacement of a file of 1 KiB that nobody waits for to be stored, where there is no disk to wait for: all of it in
 /// the loop. Wait, receive; is the folder still at its path; lock; what is there; make, write, compare owner and mode (which
@@ -107,11 +109,12 @@ pub(crate) fn traced(test: &str, server: &Server, load: impl FnOnce(&mut Client)
 /// second a file that is kept is compared with what is there, with one call more, and twice as long as it is not watched:
 /// the third time in one second it is.
 pub(crate) fn assert_each_costs(what: &str, trace: &Trace, requests: usize, files: usize, expected: &[&str]) {
-    let (busy, idle): (Vec<_>, Vec<_>) = rounds(trace).into_iter().partition(|calls| calls.contains(&"recvfrom"));
+    let receives = |calls: &Vec<String>| calls.iter().any(|call| call == "recvfrom");
+    let (busy, idle): (Vec<_>, Vec<_>) = rounds(trace).into_iter().partition(receives);
     assert_eq!(busy.len(), requests, "{what}: the loop turns once a request");
     assert!(idle.len() <= trace.housekeeping_rounds(), "{what}: {idle:?}");
     let (compared, others): (Vec<_>, Vec<_>) = busy.into_iter().filter(|calls| *calls != expected).partition(|calls| {
-        let without: Vec<_> = calls.iter().filter(|name| **name != "newfstatat").copied().collect();
+        let without: Vec<_> = calls.iter().filter(|name| *name != "newfstatat").collect();
         without == expected && calls.len() == expected.len() + 1
     });
     assert!(
@@ -204,12 +207,12 @@ fn requests_of_one_wake_ask_once_what_has_changed() {
     });
     let Some(trace) = trace else { return };
     let rounds = rounds(&trace);
-    let received = |round: &[&str]| round.iter().filter(|call| **call == "recvfrom").count();
+    let received = |round: &[String]| round.iter().filter(|call| *call == "recvfrom").count();
     assert_eq!(rounds.iter().map(|round| received(round)).sum::<usize>(), CLIENTS * TURNS);
     // How many requests a wake finds is the scheduler's affair; each costs two calls, and each wake two more.
-    let is_as_cheap = |round: &&Vec<&str>| {
+    let is_as_cheap = |round: &&Vec<String>| {
         let requests = received(round);
-        **round == [&["epoll_wait"][..], &vec!["recvfrom"; requests], &["read"], &vec!["sendto"; requests]].concat()
+        **round == [&["epoll_wait"][..], &vec!["recvfrom"; requests], &[LOOK], &vec!["sendto"; requests]].concat()
     };
     let others: Vec<_> = rounds.iter().filter(|round| !is_as_cheap(round)).collect();
     assert!(others.len() <= trace.housekeeping_rounds(), "{others:?}");
@@ -259,7 +262,7 @@ fn uploads_of_one_wake_ask_once_where_their_folder_is() {
     });
     let Some(trace) = trace else { return };
     let rounds = rounds(&trace);
-    let count = |round: &[&str], name: &str| round.iter().filter(|call| **call == name).count();
+    let count = |round: &[String], name: &str| round.iter().filter(|call| *call == name).count();
     assert_eq!(rounds.iter().map(|round| count(round, "renameat")).sum::<usize>(), CLIENTS * TURNS);
     // Each asks what is there, what it has made, and what came of the rename.
     let others: Vec<_> =
@@ -323,7 +326,7 @@ pub(crate) fn calls_of_each(trace: &Trace, requests: usize, inexact: &[&str]) ->
         // scheduler's affair; and a debug build of std asks at each close whether the descriptor is open.
         let is_of_chance = text.starts_with("futex(") || (text.starts_with("accept4(") && text.contains("EAGAIN"));
         if !is_of_chance && !text.contains(", F_GETFD)") {
-            *counted.entry(text.split('(').next().unwrap().to_owned()).or_insert(0) += 1;
+            *counted.entry(name(text).to_owned()).or_insert(0) += 1;
         }
     }
     let of_each = |(name, count): (String, usize)| {
@@ -335,25 +338,29 @@ pub(crate) fn calls_of_each(trace: &Trace, requests: usize, inexact: &[&str]) ->
     counted.into_iter().map(of_each).filter(|(_, each)| *each > 0).collect()
 }
 
+/// What a call is called here.
+fn name(call: &str) -> &str {
+    let name = call.split('(').next().unwrap_or(call);
+    if name.starts_with("epoll_") && call.contains(", 1, 0)") { LOOK } else { name }
+}
+
 /// The names of the calls between the two marked requests, a round beginning with each wait for events.
-fn rounds(trace: &Trace) -> Vec<Vec<&str>> {
-    let calls: Vec<(&str, &str)> = trace.text.lines().filter_map(|line| line.split_once(char::is_whitespace)).collect();
-    let at = |mark: &str| calls.iter().position(|(_, call)| call.contains(mark)).unwrap_or_else(|| panic!("{mark}"));
+fn rounds(trace: &Trace) -> Vec<Vec<String>> {
+    let calls = calls(&trace.text);
+    let at = |mark: &str| calls.iter().position(|call| call.text.contains(mark)).unwrap_or_else(|| panic!("{mark}"));
     let (begin, end) = (at("X-Mark: begin"), at("X-Mark: end"));
-    let event_loop = calls[begin].0;
-    let names = calls[begin + 1..end].iter().filter(|(thread, _)| *thread == event_loop).filter_map(|(_, call)| {
-        let call = call.trim_start();
-        let is_call = call.starts_with(|first: char| first.is_ascii_lowercase());
-        is_call.then(|| call.split('(').next().unwrap_or(call))
-    });
-    let mut rounds: Vec<Vec<&str>> = Vec::new();
-    for name in names {
-        if name.starts_with("epoll_") && name.contains("wait") {
+    let event_loop = &calls[begin].thread;
+    let is_its_call =
+        |call: &&Call| call.thread == *event_loop && call.text.starts_with(|first: char| first.is_ascii_lowercase());
+    let mut rounds: Vec<Vec<String>> = Vec::new();
+    for call in calls[begin + 1..end].iter().filter(is_its_call) {
+        let name = name(&call.text);
+        if name.starts_with("epoll_") && name.ends_with("wait") {
             rounds.push(Vec::new());
         }
         // What stands before the first wait still belongs to the marked request.
         if let Some(round) = rounds.last_mut() {
-            round.push(name);
+            round.push(name.to_owned());
         }
     }
     // The last wait belongs to the other marked request.

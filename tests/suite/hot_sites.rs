@@ -1,7 +1,7 @@
 //! What hot requests of other kinds cost: larger files, many files, a log, a connection for each. The numbers are exact,
 //! as in `hot_path.rs`.
 
-use super::hot_path::{FROM_THE_CACHE, assert_each_costs, calls_of_each, traced};
+use super::hot_path::{FROM_THE_CACHE, LOOK, assert_each_costs, calls_of_each, traced};
 use crate::common::server::EVERYTHING;
 use crate::common::{Client, Server, Site, until};
 
@@ -10,14 +10,14 @@ const REQUESTS: usize = 200;
 const MANY: usize = 64;
 
 /// A file of more than 16 KiB is not copied behind its head.
-const BEHIND_ITS_HEAD: &[&str] = &["epoll_wait", "recvfrom", "read", "writev"];
+const BEHIND_ITS_HEAD: &[&str] = &["epoll_wait", "recvfrom", LOOK, "writev"];
 /// One of more than 32 KiB is not kept in memory: its pages are the kernel's.
-const FROM_ITS_PAGES: &[&str] = &["epoll_wait", "recvfrom", "read", "sendto", "sendfile"];
+const FROM_ITS_PAGES: &[&str] = &["epoll_wait", "recvfrom", LOOK, "sendto", "sendfile"];
 /// What a wake has answered is written to the log at its end, many lines in one call.
-const LOGGED: &[&str] = &["epoll_wait", "recvfrom", "read", "sendto", "write"];
+const LOGGED: &[&str] = &["epoll_wait", "recvfrom", LOOK, "sendto", "write"];
 /// A connection that brings its only request with it is never watched; it is answered in the wake that accepts it. How
 /// many such a wake finds, is the scheduler's affair.
-const A_CONNECTION: &[(&str, usize)] = &[("accept4", 1), ("close", 1), ("read", 1), ("recvfrom", 1), ("writev", 1)];
+const A_CONNECTION: &[(&str, usize)] = &[("accept4", 1), ("close", 1), (LOOK, 1), ("recvfrom", 1), ("writev", 1)];
 
 /// A server with these files of 4, 10, 20 and 100 KiB, which one worker has all had in its hands before.
 fn warm_server(config: &str) -> Server {
@@ -89,7 +89,7 @@ fn replies_of_one_moment_ask_once_whether_their_file_is_in_memory() {
     });
     let Some(trace) = trace else { return };
     // The clock of the loop stands still within a wake, so the second reply of each has an answer that is not too old.
-    let calls = ["epoll_wait", "recvfrom", "read", "sendto", "sendfile", "sendto", "sendfile"];
+    let calls = ["epoll_wait", "recvfrom", LOOK, "sendto", "sendfile", "sendto", "sendfile"];
     assert_each_costs("two replies", &trace.without("preadv2"), REQUESTS, 1, &calls);
     let asks_again = |wake: &&str| wake.split(" sendfile(").skip(1).any(|reply| reply.contains(" preadv2("));
     assert_eq!(trace.wakes().filter(asks_again).count(), 0);

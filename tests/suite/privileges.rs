@@ -205,8 +205,11 @@ fn descriptors_of_a_worker_are_those_of_the_list() {
         let mut expected = vec![
             "/proc/PID/statm".to_owned(),
             "anon_inode:[eventfd]".to_owned(),
+            // The loop's, and one that tells of fanotify alone.
+            "anon_inode:[eventpoll]".to_owned(),
             "anon_inode:[eventpoll]".to_owned(),
             "anon_inode:[fanotify]".to_owned(),
+            "anon_inode:[timerfd]".to_owned(),
             log.to_string_lossy().into_owned(),
             root.to_string_lossy().into_owned(),
             "socket".to_owned(),
