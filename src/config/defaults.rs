@@ -66,22 +66,19 @@ impl Config {
         let read = [Verb::List, Verb::Read];
         let write = [Verb::List, Verb::Read, Verb::Create, Verb::Replace];
         let route = |path: &str, provider| RouteRule { path: path.to_owned(), provider };
-        let mut sites = Self::default().sites;
-        sites.default.routes = vec![
+        let mut config = Self::default();
+        config.sites.default.routes = vec![
             route("/perlin", Provider::Perlin),
             route("/sha256", Provider::Sha256),
             route("/stats", Provider::Stats),
         ];
-        sites.default.access = everywhere(if upload { &write } else { &read });
-        Self {
-            sites,
-            // Who uploads a folder to himself wants its folders.
-            uploads: Uploads { make_folders: true, ..Self::default().uploads },
-            // The disk is the limit of someone who serves his own folder to himself.
-            limits: Limits { body_bytes: 1 << 40, ..Limits::default() },
-            log: Log { access: if on_terminal { LogTarget::Stdout } else { LogTarget::Off }, error: LogTarget::Stderr },
-            ..Self::default()
-        }
+        config.sites.default.access = everywhere(if upload { &write } else { &read });
+        // Who uploads a folder to himself wants its folders.
+        config.uploads.make_folders = true;
+        // The disk is the limit of someone who serves his own folder to himself.
+        config.limits.body_bytes = 1 << 40;
+        config.log.access = if on_terminal { LogTarget::Stdout } else { LogTarget::Off };
+        config
     }
 }
 

@@ -41,6 +41,7 @@ pub mod sandbox;
 pub mod seccomp;
 #[cfg(test)]
 mod seccomp_aarch64;
+mod seccomp_tree;
 mod send;
 mod send_source;
 mod share;

@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 
 use libc::c_long;
 use seccompiler::{
-    BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
-    SeccompRule, TargetArch,
+    BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompRule, TargetArch,
 };
 
 use super::sandbox::SealError;
+use super::seccomp_tree;
 use crate::config::SandboxRefusal;
 
 /// What a configuration needs beyond what every worker does.
@@ -45,7 +45,7 @@ pub(super) fn compile(rules: Rules, refusal: SandboxRefusal, processor: &str) ->
         SandboxRefusal::Errno => SeccompAction::Errno(libc::EPERM as u32),
         SandboxRefusal::Kill => SeccompAction::KillProcess,
     };
-    SeccompFilter::new(rules, refuse, SeccompAction::Allow, TargetArch::try_from(processor)?)?.try_into()
+    seccomp_tree::compile(rules, &refuse, TargetArch::try_from(processor)?)
 }
 
 /// Calls that are allowed whatever their arguments.
