@@ -138,6 +138,7 @@ impl Original {
 /// The answer that holds an open regular file: read and kept under this key if it is small. `name` tells its type.
 pub(super) fn represent(ctx: &mut Context<'_>, key: &[u8], name: &[u8], file: File, identity: Identity) -> Response {
     if !ctx.cache.takes(&identity) {
+        ctx.tally.cache_misses += 1;
         return sendfile(ctx, key, name, file, identity, Keep::Open);
     }
     match readfile(ctx, key, name, &file, identity) {

@@ -127,12 +127,15 @@ impl Watch {
     ///
     /// The comparison follows symlinks without `RESOLVE_BENEATH`; that can't let anything out, for it opens nothing, and
     /// what it is compared with (inode, size, both times) was opened beneath the root.
+    ///
+    /// `at_once`: is it to be watched from now on, however seldom it is asked for?
     pub(super) fn is_same(
         &mut self,
         proof: &mut Proof,
         root: BorrowedFd<'_>,
         path: &[u8],
         state: &Identity,
+        at_once: bool,
         now: Now,
     ) -> bool {
         let same = |heard: Heard| heard.files == self.heard.files && heard.folders == self.heard.folders;
@@ -141,7 +144,7 @@ impl Watch {
         }
         let is_same = identity_at(root, path).is_ok_and(|found| found == *state);
         if is_same {
-            self.believe(proof, root, path, state, now);
+            self.believe(proof, root, path, state, at_once, now);
         }
         is_same
     }
@@ -159,7 +162,15 @@ impl Watch {
 
     /// A file has just been compared and is the same: watches it if it is asked for often, so that it need not be compared
     /// at its next use.
-    fn believe(&mut self, proof: &mut Proof, root: BorrowedFd<'_>, path: &[u8], same: &Identity, now: Now) {
+    fn believe(
+        &mut self,
+        proof: &mut Proof,
+        root: BorrowedFd<'_>,
+        path: &[u8],
+        same: &Identity,
+        at_once: bool,
+        now: Now,
+    ) {
         let second = now.unix_seconds;
         if proof.heard.is_some_and(|heard| heard.folders == self.heard.folders) {
             // It and all above it are watched since before the comparison.
@@ -169,7 +180,7 @@ impl Watch {
         let before = if proof.second == second { proof.comparisons } else { 0 };
         *proof = Proof { heard: None, second, comparisons: before.saturating_add(1) };
         // Once a second at most, as for a name.
-        if proof.comparisons == COMPARISONS_BEFORE_MARK {
+        if proof.comparisons == if at_once { 1 } else { COMPARISONS_BEFORE_MARK } {
             self.try_to_watch(proof, now, |watch| watch.watch_file(root, path, same));
         }
     }

@@ -12,13 +12,23 @@ use crate::common::{Client, Server, Site, cannot_run, client};
 /// What the event loop did while a load ran, and how long that took.
 pub(crate) struct Trace {
     text: String,
-    seconds: usize,
+    /// How long that took, at most.
+    pub(crate) milliseconds: usize,
 }
 
 impl Trace {
     /// The loop looks after its board once a second, whether somebody asks or not.
     fn housekeeping_rounds(&self) -> usize {
-        10 + self.seconds
+        10 + self.seconds()
+    }
+
+    /// How often a call of this name was made.
+    pub(crate) fn count(&self, name: &str) -> usize {
+        self.text.matches(&format!(" {name}(")).count()
+    }
+
+    fn seconds(&self) -> usize {
+        self.milliseconds / 1000
     }
 
     /// The calls of each wake, as strace writes them.
@@ -30,7 +40,7 @@ impl Trace {
     pub(crate) fn without(&self, name: &str) -> Self {
         let call = format!(" {name}(");
         let lines = self.text.lines().filter(|line| !line.contains(&call));
-        Self { text: lines.map(|line| format!("{line}\n")).collect(), seconds: self.seconds }
+        Self { text: lines.map(|line| format!("{line}\n")).collect(), milliseconds: self.milliseconds }
     }
 }
 
@@ -102,7 +112,7 @@ pub(crate) fn traced(test: &str, server: &Server, load: impl FnOnce(&mut Client)
     if text.is_none() {
         cannot_run(test, "only root may trace a sealed worker");
     }
-    Some(Trace { text: text?, seconds: usize::try_from(begun.elapsed().as_secs()).unwrap() })
+    Some(Trace { text: text?, milliseconds: usize::try_from(begun.elapsed().as_millis()).unwrap() })
 }
 
 /// Insists that the loop turns once for each of so many requests, and that each turn makes exactly these calls; but once a
@@ -118,7 +128,7 @@ pub(crate) fn assert_each_costs(what: &str, trace: &Trace, requests: usize, file
         without == expected && calls.len() == expected.len() + 1
     });
     assert!(
-        compared.len() <= 2 * files * (trace.seconds + 2),
+        compared.len() <= 2 * files * (trace.seconds() + 2),
         "{what}: {} of {requests} turns compare",
         compared.len()
     );

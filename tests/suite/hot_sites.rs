@@ -74,7 +74,9 @@ fn a_hundred_kilobytes_are_sent_from_the_pages_of_their_file() {
         (0..REQUESTS).for_each(|_| assert_eq!(client.get("/100k.txt").body.len(), 100 * 1024));
     });
     let Some(trace) = trace else { return };
-    // Whether they are in memory is asked every few milliseconds.
+    // Whether they are in memory is asked every 20 ms, by four calls at most, and not by each reply.
+    let (asked, times) = (trace.count("preadv2"), trace.milliseconds / 20 + 2);
+    assert!(asked <= 4 * times, "asked {asked} times in {} ms", trace.milliseconds);
     assert_each_costs(TEST, &trace.without("preadv2"), REQUESTS, 1, FROM_ITS_PAGES);
 }
 

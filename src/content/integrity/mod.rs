@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use arrayvec::ArrayVec;
 use lru::LruCache;
 
+use super::cache::is_young;
 use super::files::is_settled;
 use super::{Context, Now};
 use crate::message::{
@@ -124,7 +125,8 @@ impl Digesting {
                 if !identity(&***file).is_ok_and(|now| key(&now) == key(state)) {
                     return;
                 }
-                if is_settled(state, self.now) {
+                // And one that is as young as this may be written to still, behind times that it has got already.
+                if is_settled(state, self.now) && !is_young(state, self.now) {
                     self.known.note(key(state), digest);
                 }
             }
