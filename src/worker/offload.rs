@@ -19,8 +19,6 @@ use crate::sys::process;
 /// Threads that sync, rename, delete, and read what is not in memory. They mostly wait for the disk, and what waits
 /// together is synced together: by one commit of the file system's journal, and by one sync of a folder.
 const DISK_THREADS: usize = 8;
-/// The same where nobody may write: there is nothing to sync, and each costs a start its time.
-const READING_THREADS: usize = 4;
 /// Threads that write large contents, a piece at a time. They are none of those above: content for a file system that hangs
 /// must not hold up commits, removals and reads elsewhere. What is begun or committed there has no such bound.
 const CONTENT_THREADS: usize = 4;
@@ -112,7 +110,7 @@ impl Offload {
             start_pool("verify", VERIFYING_THREADS * usize::from(pools.verifying), &common, Some(&is_nice))?;
         let sources = start_pool("source", SOURCE_THREADS, &common, Some(&is_nice))?;
         drop(is_nice);
-        let disk = start_pool("disk", if pools.content { DISK_THREADS } else { READING_THREADS }, &common, None)?;
+        let disk = start_pool("disk", DISK_THREADS, &common, None)?;
         let content = start_pool("content", CONTENT_THREADS * usize::from(pools.content), &common, None)?;
         // The seal forbids to change priorities, so each thread has done it before this returns: the last one that has
         // drops the last end of this channel. To wait for each before the next is started would cost a start its time.
