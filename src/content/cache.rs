@@ -22,8 +22,6 @@ use crate::sys::{failure, limits};
 /// Large files that are kept open: the pictures of a page that many look at. They cost a descriptor each, and the room of
 /// one that was removed.
 const OPEN_FILES: NonZeroUsize = NonZeroUsize::new(512).unwrap();
-/// So many of them are closed at once: the last close of one that was removed gives up its room, while others wait.
-const CLOSED_A_TICK: usize = 64;
 /// What part of the files that a worker may have open; the others are for clients.
 const SHARE_OF_FILES: usize = 8;
 /// Names of no file that are kept; more than a site links to in vain, and too few for a scanner to fill the memory.
@@ -105,18 +103,22 @@ impl Cache {
 
     /// Once a second: closes files that nobody asks for, so that a removed one gives its room back, and takes what the
     /// kernel has to tell, before it is too much.
-    pub fn tick(&mut self) {
+    ///
+    /// The files are given to whoever can drop them without anybody waiting: the last close of one that was removed gives up
+    /// its room.
+    #[must_use]
+    pub fn tick(&mut self) -> Vec<Arc<OpenFile>> {
         self.watch.fall_behind();
         self.watch.catch_up();
         self.watch.tidy(self.small.len() + self.large.len() + self.missing.len());
-        for _ in 0..CLOSED_A_TICK {
-            if self.large.peek_lru().is_some_and(|(_, oldest)| !oldest.is_used) {
-                self.large.pop_lru();
-            }
+        let mut unused = Vec::new();
+        while self.large.peek_lru().is_some_and(|(_, oldest)| !oldest.is_used) {
+            unused.extend(self.large.pop_lru().map(|(_, large)| large.file));
         }
         for (_, large) in self.large.iter_mut() {
             large.is_used = false;
         }
+        unused
     }
 
     /// Is this file small enough to be read at once?
@@ -281,7 +283,7 @@ fn open_files() -> NonZeroUsize {
 
 /// What an entry costs: its parts, and about what the map and the allocator add.
 fn weight(key: &[u8], prepared: &Prepared) -> usize {
-    const OVERHEAD_BYTES: usize = 416;
+    const OVERHEAD_BYTES: usize = 512;
     key.len() + prepared.label.lines_to_end().len() + prepared.content.len() + OVERHEAD_BYTES
 }
 

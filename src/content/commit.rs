@@ -34,7 +34,9 @@ pub(super) fn write_refusal(error: &io::Error) -> Refusal {
     let (status, detail) = match WriteFailure::of(error) {
         WriteFailure::Exhausted => return refuse_exhausted().because_of(error),
         WriteFailure::NoRoom => (Status::INSUFFICIENT_STORAGE, "There is not enough room for this file."),
-        WriteFailure::TooLarge => (Status::CONTENT_TOO_LARGE, "The file system takes no file of this size."),
+        WriteFailure::TooLarge => {
+            return Refusal::new(Status::CONTENT_TOO_LARGE, "The file system takes no file of this size.");
+        }
         WriteFailure::Forbidden => (Status::FORBIDDEN, "The server has no right to write here."),
         // Both only in a race: somebody else made, removed or moved what was looked at a moment ago.
         WriteFailure::Taken => {
@@ -108,12 +110,6 @@ impl Commit {
         Ok(Self { quotas: Quotas::of(ctx, path)?, ..Self::without_quotas(ctx, path, rules)? })
     }
 
-    /// What tells the operator why it failed, after its end.
-    pub(super) fn teller(&self) -> impl FnOnce(&Refusal) + Send + use<> {
-        let (logs, path) = (self.logs.clone(), self.path.clone());
-        move |refusal| tell_operator(&logs, Some(&path), refusal)
-    }
-
     /// The same where the folder is not there yet; the quotas are filled in when it is.
     pub(super) fn without_quotas(ctx: &Context<'_>, path: &[u8], rules: Rules) -> Result<Self, Refusal> {
         let (folder_path, _) = split(path)?;
@@ -150,12 +146,12 @@ impl Commit {
     pub(super) fn run(mut self, content: Content, then: Then) -> Worked {
         let prepared = match self.prepare(content) {
             Ok(prepared) => prepared,
-            Err(refusal) => return Worked::Done(then(Err(refusal))),
+            Err(refusal) => return Worked::Done(then(Err(self.told(refusal)))),
         };
         let locks = Locks::new(prepared.content.folder().clone(), std::mem::take(&mut self.quotas));
         locks.change(Box::new(move |held| match held {
             Ok(held) => self.install(prepared, held, then),
-            Err(refusal) => Worked::Done(then(Err(refusal))),
+            Err(refusal) => Worked::Done(then(Err(self.told(refusal)))),
         }))
     }
 
@@ -199,17 +195,26 @@ impl Commit {
                 let elsewhere = Self { is_in_loop: false, ..self };
                 Worked::Block(Box::new(move || elsewhere.run(prepared.content, then)))
             }
-            Ok(before) => Worked::Done(then(self.replace(prepared, before, held))),
+            Ok(before) => {
+                let replaced = self.replace(prepared, before, held);
+                Worked::Done(then(replaced.map_err(|refusal| self.told(refusal))))
+            }
             Err(refusal) => {
                 // A large content is given up without anybody waiting for it.
                 drop(held);
-                Worked::Done(then(Err(refusal)))
+                Worked::Done(then(Err(self.told(refusal))))
             }
         }
     }
 
+    /// A refusal of which the operator has heard, if it is his affair.
+    fn told(&self, refusal: Refusal) -> Refusal {
+        tell_operator(&self.logs, Some(&self.path), &refusal);
+        Refusal { os_error: None, ..refusal }
+    }
+
     /// The rename, and what must be known of the file before another one takes its place.
-    fn replace(self, prepared: Prepared, before: Option<Identity>, held: Held<'_>) -> Result<Response, Refusal> {
+    fn replace(&self, prepared: Prepared, before: Option<Identity>, held: Held<'_>) -> Result<Response, Refusal> {
         let failed = |error: io::Error| write_refusal(&error);
         let (bytes, is_written) = (prepared.content.bytes(), matches!(prepared.content, Content::Written(..)));
         // Declared before the locks, so that it is dropped behind them: to give up a large one takes its time.

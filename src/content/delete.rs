@@ -7,6 +7,7 @@ use super::Context;
 use super::commit::{unsynced_refusal, write_refusal};
 use super::locks::{Held, Locks};
 use super::quota::Quotas;
+use super::served::tell_operator;
 use super::syncs::FolderSyncs;
 use super::target::{Target, current};
 use crate::config::Durability;
@@ -29,7 +30,14 @@ pub fn delete(ctx: &Context<'_>, request: &Request<'_>) -> Provided {
     };
     let locks = Locks::new(removal.target.folder.clone(), Quotas::of(ctx, &request.path)?);
     Ok(Handled::Await(Box::new(move || {
-        locks.change(Box::new(move |held| Worked::Done(held.and_then(|held| removal.run(held)))))
+        locks.change(Box::new(move |held| {
+            let (logs, path) = (removal.logs.clone(), removal.path.clone());
+            let removed = held.and_then(|held| removal.run(held));
+            Worked::Done(removed.map_err(|refusal| {
+                tell_operator(&logs, Some(&path), &refusal);
+                Refusal { os_error: None, ..refusal }
+            }))
+        }))
     })))
 }
 

@@ -81,5 +81,5 @@ fn count(file: &File, bytes: u64, min_free: u64) -> Result<(), Refusal> {
     }
     let kept = if min_free > 0 { format!(", for {min_free} bytes are kept free") } else { String::new() };
     let detail = format!("There is not enough room for this file: {left} bytes are left{kept}.");
-    Err(Refusal::new(Status::INSUFFICIENT_STORAGE, detail))
+    Err(Refusal { os_error: Some(libc::ENOSPC), ..Refusal::new(Status::INSUFFICIENT_STORAGE, detail) })
 }

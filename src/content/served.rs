@@ -3,10 +3,13 @@
 
 use std::io;
 
+use super::page::link;
 use crate::log::Logs;
 use crate::message::{FieldName, Refusal, Status, Value};
 use crate::sys::failure::OpenFailure;
 
+/// No more of a path is shown in the error log: a line has to fit into a datagram.
+const SHOWN_BYTES: usize = 256;
 /// The one hidden name that is meant for everybody (RFC 8615).
 const WELL_KNOWN: &[u8] = b".well-known";
 
@@ -35,9 +38,12 @@ pub fn refuse_open(error: &io::Error) -> Refusal {
 }
 
 /// Tells who runs the server what is behind a refusal, if that is something with the machine: the client can't mend it.
-pub fn tell_operator(logs: &Logs, request: Option<&[u8]>, refusal: &Refusal) {
+/// The path is shown as in a link, so that its words are none of ours.
+pub fn tell_operator(logs: &Logs, path: Option<&[u8]>, refusal: &Refusal) {
     if let Some(number) = refusal.os_error {
-        logs.refused(request, refusal.status.code(), &refusal.detail, &io::Error::from_raw_os_error(number));
+        let shown = path.map(|path| link(path.get(..SHOWN_BYTES).unwrap_or(path)));
+        let what = shown.as_deref().unwrap_or("a request that had to wait");
+        logs.refused(refusal.status.code(), &refusal.detail, &io::Error::from_raw_os_error(number), what);
     }
 }
 

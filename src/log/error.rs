@@ -4,7 +4,6 @@
 //! A line reads `fileserv[PID]: LEVEL: message`. Only a regular file gets the time before it (RFC 3339, UTC): a
 //! terminal is read now, and the journal and syslog write their own. To the journal the level is also told as `<N>`.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -57,8 +56,16 @@ pub(super) struct ErrorLog {
     lost: AtomicU64,
     /// All lines lost.
     drops: AtomicU64,
-    /// The second in which a refused request was told of, and how many were not since.
-    refused: (AtomicU64, AtomicU64),
+    /// When a refused request was told of, of the grave ones and of the others: who may cause the latter hides none of the
+    /// former.
+    refused: [Told; 2],
+}
+
+/// In which second one of its kind was told of last, and how many were not since.
+#[derive(Debug, Default)]
+struct Told {
+    second: AtomicU64,
+    left_out: AtomicU64,
 }
 
 /// What stands before `fileserv[PID]`.
@@ -76,13 +83,7 @@ impl ErrorLog {
             Sink::Output(output) if is_journal(output) => Head::Priority,
             Sink::Off | Sink::Output(_) | Sink::Syslog(_) => Head::Nothing,
         };
-        Self {
-            sink,
-            head,
-            lost: AtomicU64::new(0),
-            drops: AtomicU64::new(0),
-            refused: <(AtomicU64, AtomicU64)>::default(),
-        }
+        Self { sink, head, lost: AtomicU64::new(0), drops: AtomicU64::new(0), refused: Default::default() }
     }
 
     pub(super) fn sink(&self) -> &Sink {
@@ -116,18 +117,18 @@ impl ErrorLog {
 
     /// Tells of a request that was refused because of an error of the system: one in a second, since clients can cause as
     /// many as they like.
-    pub(super) fn refused(&self, request: Option<&[u8]>, status: u16, detail: &str, error: &io::Error) {
-        let (second, left_out) = &self.refused;
+    pub(super) fn refused(&self, status: u16, detail: &str, error: &io::Error, request: &str) {
+        let is_grave = matches!(status, 500 | 507);
+        let [grave, others] = &self.refused;
+        let (level, told) = if is_grave { (Level::Error, grave) } else { (Level::Warning, others) };
         let now = unix_seconds();
-        if second.swap(now, Relaxed) == now {
-            left_out.fetch_add(1, Relaxed);
+        if told.second.swap(now, Relaxed) == now {
+            told.left_out.fetch_add(1, Relaxed);
             return;
         }
-        let what = request.map_or(Cow::Borrowed("an upload"), String::from_utf8_lossy);
-        let level = if status == 500 { Level::Error } else { Level::Warning };
-        match left_out.swap(0, Relaxed) {
-            0 => self.line(level, format_args!("{what}: {status}: {detail} {error}")),
-            more => self.line(level, format_args!("{what}: {status}: {detail} {error} (and {more} not told of)")),
+        match told.left_out.swap(0, Relaxed) {
+            0 => self.line(level, format_args!("{status}: {detail} {error}: {request}")),
+            more => self.line(level, format_args!("{status}: {detail} {error}: {request} (and {more} not told of)")),
         }
     }
 
@@ -223,21 +224,23 @@ mod tests {
         let log = ErrorLog::new(Sink::Output(Output::inherit(writer.as_fd()).unwrap()));
         let error = io::Error::from_raw_os_error(5);
         for _ in 0..100 {
-            log.refused(Some(b"/a\nb"), 500, "It could not be stored.", &error);
+            log.refused(500, "It could not be stored.", &error, "/a");
         }
-        drop((log.refused.0.swap(0, Relaxed), writer));
-        log.refused(None, 403, "No.", &error);
+        drop((log.refused[0].second.swap(0, Relaxed), writer));
+        log.refused(403, "No.", &error, "/b");
+        log.refused(507, "No room.", &error, "/c");
         drop(log);
         let mut text = String::new();
         reader.read_to_string(&mut text).unwrap();
         let pid = std::process::id();
-        let first = "error: /a\\x0Ab: 500: It could not be stored. Input/output error (os error 5)";
+        let first = "error: 500: It could not be stored. Input/output error (os error 5): /a";
         assert!(text.starts_with(&format!("fileserv[{pid}]: {first}\n")), "{text}");
-        assert!(text.lines().last().unwrap().contains("warning: an upload: 403: No. Input/output"), "{text}");
+        assert!(text.contains("]: warning: 403: No. Input/output error (os error 5): /b\n"), "not held back by others");
+        assert!(text.lines().last().unwrap().contains("error: 507: No room. "), "{text}");
         let left_out = text
             .lines()
             .filter_map(|line| line.split_once("(and ")?.1.split_once(" not told of)")?.0.parse::<usize>().ok());
-        assert_eq!(left_out.sum::<usize>() + text.lines().count(), 101, "{text}");
+        assert_eq!(left_out.sum::<usize>() + text.lines().count(), 102, "{text}");
     }
 
     #[test]

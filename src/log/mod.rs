@@ -135,10 +135,10 @@ impl Logs {
         self.0.error.line(level, message);
     }
 
-    /// Tells of a request that was refused because of an error of the system, with its path or request line if that is
-    /// known: one in a second, and how many there were besides.
-    pub fn refused(&self, request: Option<&[u8]>, status: u16, detail: &str, error: &io::Error) {
-        self.0.error.refused(request, status, detail, error);
+    /// Tells of a request that was refused because of an error of the system: one in a second of those that are grave,
+    /// and one of the others, and how many there were besides.
+    pub fn refused(&self, status: u16, detail: &str, error: &io::Error, request: &str) {
+        self.0.error.refused(status, detail, error, request);
     }
 
     /// How many lines of the error log were lost since it was opened.

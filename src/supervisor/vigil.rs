@@ -147,12 +147,12 @@ impl Generation {
             let Slot::Serving(worker) = slot else { continue };
             let Some(board) = boards.board(worker.board) else { continue };
             worker.pulse.look(board.heartbeat.load(Relaxed), elapsed);
-            seen.is_well &= worker.pulse.still < STILL_LIMIT;
+            seen.is_well &= worker.pulse.still < STILL_LIMIT && !worker.pulse.is_killed;
             if worker.pulse.still >= hang {
                 let (pid, clues) = (worker.pid, clues(worker.pid));
                 let words = match worker.pulse.is_killed {
                     false => format!("hangs: its heart stands still for {hang:?}; killed. {clues}"),
-                    true => format!("was killed {hang:?} ago, and the kernel doesn't let it go; killed again. {clues}"),
+                    true => format!("was killed, and the kernel doesn't let it go; killed again. {clues}"),
                 };
                 self.offer.logs.error(Level::Error, format_args!("worker {pid} {words}"));
                 process::kill(worker.pid);

@@ -25,6 +25,8 @@ const HELPERS: u64 = u64::MAX - 1;
 const TICKER: u64 = u64::MAX - 2;
 /// Listener number n has the token `FIRST_LISTENER - n`.
 pub(super) const FIRST_LISTENER: u64 = u64::MAX - 3;
+/// For what no connection has wished for.
+const NOBODY: Token = Token { key: u32::MAX, serial: u32::MAX };
 const LOWEST_SPECIAL: u64 = u64::MAX - 0xffff;
 
 /// The buffer into which every connection receives.
@@ -349,7 +351,10 @@ impl EventLoop {
     /// Once a second: deadlines, heartbeat, memory, and listeners that were left when something had run out.
     fn tick(&mut self) {
         self.vitals.publish(self.board, &self.desk, &self.desk.logs);
-        self.desk.cache.tick();
+        let unused = self.desk.cache.tick();
+        if !unused.is_empty() {
+            self.desk.offload.forget(NOBODY, unused);
+        }
         self.board.cache_watched.store(self.desk.cache.watched() as u64, Relaxed);
         if self.phase == Phase::Serving {
             self.acceptor.try_again(&self.epoll, self.connections.len());

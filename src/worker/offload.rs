@@ -135,7 +135,7 @@ impl Offload {
     }
 
     /// Lets a thread drop something, however many tasks wait: a connection has no more than one such thing at a time, and
-    /// there are no more of them than descriptors.
+    /// there are no more of them than descriptors; the cache has one a second.
     pub(super) fn forget(&self, token: Token, thing: impl Send + 'static) {
         self.disk.put_beyond_limit((token, Task::Forget(Box::new(thing))));
     }

@@ -48,8 +48,7 @@ impl Connection {
     pub(super) fn answer(&mut self, asked: &Asked, answer: Result<Response, Refusal>, desk: &mut Desk) -> Flow {
         let answer = answer.map_err(|refusal| asked.facts.audience.ask_for_user(refusal));
         let mut response = answer.unwrap_or_else(|refusal| {
-            let line = asked.for_log.as_ref().and_then(|words| words.line(NOTHING_KNOWN).request);
-            content::tell_operator(&desk.logs, line, &refusal);
+            content::tell_operator(&desk.logs, None, &refusal);
             content::error(&refusal, asked.error_form)
         });
         let facts = Facts { keep_alive: asked.facts.keep_alive && !desk.is_draining, ..asked.facts };

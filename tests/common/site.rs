@@ -99,6 +99,12 @@ impl Site {
         until("the files are old enough for a strong tag", || written.elapsed() > SETTLING);
     }
 
+    /// Waits until the last change of all files is more than a second ago: what is read earlier is read once more then.
+    pub(crate) fn grow_old(&self) {
+        let written = Instant::now();
+        until("the files are old", || written.elapsed() > Duration::from_millis(1_100));
+    }
+
     /// The content of a file below the root.
     pub(crate) fn read(&self, name: &str) -> Vec<u8> {
         fs::read(self.path(name)).unwrap()

@@ -66,17 +66,26 @@ fn error_of_the_system_behind_a_refusal_is_in_the_error_log() {
     };
     closed("secret", 0o000);
     closed("closed/file", 0o644);
+    closed("\u{9b}2J: 500", 0o000);
     std::fs::set_permissions(server.site.path("closed"), std::fs::Permissions::from_mode(0o555)).unwrap();
     let told = |words: &str| lines(&server, "error.log").iter().any(|line| line.contains(words));
     let mut client = server.connect();
     // One in a second is told, by each worker.
     until("a file that may not be read is told of", || {
         assert_eq!(client.get("/secret").status, 403);
-        told("warning: /secret: 403: The server is not permitted to read this. Permission denied (os error 13)")
+        told("warning: 403: The server is not permitted to read this. Permission denied (os error 13): /secret")
     });
     until("an upload that can't be stored is told of", || {
         assert_eq!(client.request("PUT", "/closed/new", &[], b"x").status, 403);
-        told("403: The server has no right to write here. Permission denied (os error 13)")
+        told("warning: 403: The server has no right to write here. Permission denied (os error 13): /closed/new")
+    });
+    until("a removal that can't be done is told of", || {
+        assert_eq!(client.request("DELETE", "/closed/file", &[], b"").status, 403);
+        told("warning: 403: The server has no right to write here. Permission denied (os error 13): /closed/file")
+    });
+    until("a name is shown in a way that speaks to no terminal", || {
+        assert_eq!(client.get("/%c2%9b2J:%20500").status, 403);
+        told("(os error 13): /%C2%9B2J%3A%20500")
     });
     assert_eq!(server.connect().get("/nothing").status, 404);
     assert!(!told("/nothing"), "what is the client's own affair is not told");

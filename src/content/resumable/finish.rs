@@ -189,7 +189,6 @@ impl Finishing {
         let bytes = part.offset;
         let Part { place, file, .. } = part;
         let content = Temporary::adopt(place.folder.clone(), place.id.name(Kind::Part), file);
-        let tell_operator = commit.teller();
         let then = move |answer: Result<Response, Refusal>| match answer {
             Ok(mut response) => {
                 if let Some(digest) = digest {
@@ -201,7 +200,6 @@ impl Finishing {
                 Err(refusal)
             }
             Err(refusal) => {
-                tell_operator(&refusal);
                 place.remove();
                 Ok(over(error(&refusal, intent.error_form)))
             }
