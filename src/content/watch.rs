@@ -52,13 +52,14 @@ pub(super) struct Proof {
     heard: Option<Heard>,
     /// The second in which that was, or in which it was tried in vain to watch it.
     second: u64,
-    /// How often a file that is not watched was compared in that second.
+    /// How often a file that is not watched was compared, but for the first time in each second.
     comparisons: u8,
 }
 
-/// A file is watched when it is compared so often in one second. A mark spares the comparisons behind the first of each
-/// second, and costs as much as six of them: for a file that is asked for once a second it would never pay.
-const COMPARISONS_BEFORE_MARK: u8 = 3;
+/// A file is watched at this one of the comparisons that a mark would have spared, which are those behind the first of each
+/// second. A mark costs as much as six of them: for a file that is asked for once a second it would never pay. If it can't
+/// be watched, that is tried again after 256 more.
+const COMPARISONS_BEFORE_MARK: u8 = 2;
 
 impl Watch {
     pub(super) fn new(watcher: Option<Watcher>) -> Self {
@@ -177,10 +178,10 @@ impl Watch {
             *proof = Proof { heard: Some(self.heard), second, comparisons: 0 };
             return;
         }
-        let before = if proof.second == second { proof.comparisons } else { 0 };
-        *proof = Proof { heard: None, second, comparisons: before.saturating_add(1) };
-        // Once a second at most, as for a name.
-        if proof.comparisons == if at_once { 1 } else { COMPARISONS_BEFORE_MARK } {
+        let is_first = proof.second != second;
+        let comparisons = proof.comparisons.wrapping_add(u8::from(!is_first));
+        *proof = Proof { heard: None, second, comparisons };
+        if (at_once && is_first) || (!is_first && comparisons == COMPARISONS_BEFORE_MARK) {
             self.try_to_watch(proof, now, |watch| watch.watch_file(root, path, same));
         }
     }
