@@ -1,5 +1,6 @@
 //! The floor: a server that answers whatever comes with the same bytes. It parses nothing, checks nothing and has no
-//! deadline: what it costs is what epoll, TCP and, for an upload, a file cost here, and nobody can be below it.
+//! deadline: what it costs is what epoll, TCP and, for an upload, a file cost here. Only who does not copy what he sends,
+//! but sends a large file's own pages, can be below it.
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
