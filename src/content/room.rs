@@ -5,7 +5,7 @@ use std::fs::File;
 
 use super::commit::write_refusal;
 use crate::message::{Refusal, Status};
-use crate::sys::file;
+use crate::sys::{failure, file};
 
 /// Less than this is not worth a reservation: the free space is counted, and that is all.
 const RESERVED_FROM_BYTES: u64 = 1 << 20;
@@ -81,5 +81,5 @@ fn count(file: &File, bytes: u64, min_free: u64) -> Result<(), Refusal> {
     }
     let kept = if min_free > 0 { format!(", for {min_free} bytes are kept free") } else { String::new() };
     let detail = format!("There is not enough room for this file: {left} bytes are left{kept}.");
-    Err(Refusal { os_error: Some(libc::ENOSPC), ..Refusal::new(Status::INSUFFICIENT_STORAGE, detail) })
+    Err(Refusal::new(Status::INSUFFICIENT_STORAGE, detail).because_of(&failure::no_room()))
 }

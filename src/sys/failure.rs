@@ -48,6 +48,12 @@ pub fn no_such_call() -> io::Error {
     Errno::ENOSYS.into()
 }
 
+/// What write(2) would say where no room is left.
+#[must_use]
+pub fn no_room() -> io::Error {
+    Errno::ENOSPC.into()
+}
+
 /// Why a file could not be written, made, renamed or removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WriteFailure {
